@@ -1,11 +1,11 @@
-"""The verbs checkpoint, checkpoints and restore: bring a running machine back to an earlier moment."""
+"""The verbs checkpoint, checkpoints, restore and fork: bring a running machine back to an earlier moment, or let another begin there."""
 
 from __future__ import annotations
 
 import argparse
 import time
 
-from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_table, say
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_lines, print_table, say
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -17,6 +17,10 @@ def add_verbs(verbs: Verbs) -> None:
         add_json(parser)
     parser = add_verb(verbs, "checkpoints", list_checkpoints, "glassbox checkpoints demo")
     add_name(parser)
+    add_json(parser)
+    parser = add_verb(verbs, "fork", fork, "glassbox fork demo demo-2")
+    add_name(parser)
+    parser.add_argument("new", metavar="NEW", help="name of the new machine")
     add_json(parser)
 
 
@@ -47,3 +51,16 @@ def list_checkpoints(options: argparse.Namespace) -> None:
     else:
         cells = [[each.tag, f"{time.time() - each.taken_at:.0f} s", f"{each.ram_bytes >> 20}M"] for each in found]
         print_table(cells, ("tag", "age", "ram"))
+
+
+def fork(options: argparse.Namespace) -> None:
+    """Start another machine as this one is now; both go on, each by itself."""
+    with connect(options) as client:
+        found = client.fork(options.new)
+    if options.json:
+        print_json(found)
+    else:
+        say(
+            f"{found.name}: {found.ram_bytes >> 20} MiB of RAM, {found.parent} paused for {found.paused_s * 1e3:.0f} ms"
+        )
+        print_lines(found.name, at_once=True)

@@ -27,7 +27,7 @@ _LIMIT_S, _POLL_S = 30.0, 0.002
 
 async def take(machine: ServedMachine, tag: str) -> Checkpoint:
     """Take checkpoint `tag`; a failure leaves nothing behind. One at a time, as for `restore`."""
-    await _check(machine)
+    await check(machine)
     name, ram = machine.config.name, Path(machine.connection.ram_path)
     draft = checkpoints.make_draft(name, tag)
     try:
@@ -54,7 +54,7 @@ async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
 
     `MachineError` where QEMU cannot load it: the machine stays paused then, for its RAM and its devices are not of one moment.
     """
-    await _check(machine)
+    await check(machine)
     folder, found = checkpoints.find_checkpoint(machine.config.name, tag)
     connection = machine.connection
     if (found.qemu_pid, found.qemu_started) != (connection.qemu_pid, connection.qemu_started):
@@ -80,8 +80,8 @@ async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
     return found
 
 
-async def _check(machine: ServedMachine) -> None:
-    """`UsageError` where a checkpoint would not hold all of the machine."""
+async def check(machine: ServedMachine) -> None:
+    """`UsageError` where a checkpoint would not hold all of the machine, `MachineError` while its trace is armed."""
     if machine.backend.origin is not Origin.STARTED:
         raise UsageError("only a machine that Glass Box started has checkpoints; start one with 'glassbox start'")
     if machine.config.gpu is not None:

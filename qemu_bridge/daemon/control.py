@@ -25,7 +25,7 @@ from ..wire.connection import Connection
 from ..wire.json_text import encode_json
 from ..wire.network_records import Flows
 from ..wire.operations import Operation, Operations
-from ..wire.records import Answer, Blob, Checkpoint, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
+from ..wire.records import Answer, Blob, Checkpoint, ExecResult, Fork, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, LearnedLoop, TraceStatus
 from ..wire.view_text import read_parts
 from ..wire.viewer_records import ViewerSession, ViewersTold
@@ -175,6 +175,13 @@ class Control:
                     raise MachineError(f"QEMU serves no gdb: {said.strip()}")
                 self._has_gdb_server = True
         return str(path)
+
+    async def fork(self, name: str) -> Fork:
+        """Start another machine as this one is now."""
+        from . import forks
+
+        async with self._checkpoint_turn:
+            return await forks.fork(self._machine, name)
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""

@@ -20,7 +20,7 @@ import msgspec
 from ..errors import GlassBoxError
 from ..machine.config import MachineConfig, check_ram_space
 from ..machine.gpu import GUEST_WORD
-from ..machine.requests import AttachRequest, StartRequest
+from ..machine.requests import AttachRequest, Moment, StartRequest
 from ..memory.addresses import RamLayout
 from ..wire import connection as connections
 from ..wire.connection import Connection
@@ -91,7 +91,9 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     config = request.config
     layout = RamLayout.from_rule(config.machine, config.memory)
     aperture_bytes = 0 if config.gpu is None else config.gpu.aperture
-    check_ram_space(connections.ram_folder(), config.memory + aperture_bytes)
+    moment = request.moment
+    has_ram = moment is not None and moment.is_taken
+    check_ram_space(connections.ram_folder(), (0 if has_ram else config.memory) + aperture_bytes)
     remote = _listen(request.listen)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
@@ -118,7 +120,14 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     try:
         # Written before QEMU starts, so that any other process can clean up after us from this moment on.
         connections.write_connection(connection)
-        shared = [(ram, config.memory), (Path(connection.page_map_path), 0)]
+        shared = [(Path(connection.page_map_path), 0)]
+        if moment is None:
+            shared.append((ram, config.memory))
+        else:
+            # Imported here: most machines boot.
+            from ..timeline.moments import place_ram
+
+            place_ram(moment, ram)
         if aperture is not None:
             shared.append((aperture, aperture_bytes))
         for path, size in shared:
@@ -138,7 +147,9 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
                 # A switch that is started from now on knows that this address is taken.
                 connections.write_connection(connection)
             console = Path(connection.console_path)
-            process = StartedQemu(request.qemu, config, ram, console, request.plugin, trace, link, aperture)
+            process = StartedQemu(
+                request.qemu, config, ram, console, request.plugin, trace, link, aperture, waits=moment is not None
+            )
         connection = msgspec.structs.replace(
             connection,
             state="running",
@@ -147,7 +158,7 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             argv=tuple(process.argv),
         )
         connections.write_connection(connection)
-        _serve(config, process, connection, lock, on_running, remote)
+        _serve(config, process, connection, lock, on_running, remote, moment)
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
@@ -217,6 +228,7 @@ def _serve(
     lock: int,
     on_running: Callable[[Connection], None],
     remote: RemoteFront | None,
+    moment: Moment | None = None,
 ) -> None:
     # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
@@ -226,7 +238,7 @@ def _serve(
 
     log_to_stderr()
     try:
-        asyncio.run(Service(config, backend, connection, lock, _limit_end, remote).run(on_running))
+        asyncio.run(Service(config, backend, connection, lock, _limit_end, remote, moment).run(on_running))
     except Exception as error:
         # Whoever asks what became of the machine is told; the traceback goes to the log.
         fault = "" if isinstance(error, GlassBoxError) else f"its daemon failed: {type(error).__name__}: "

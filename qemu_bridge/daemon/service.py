@@ -28,6 +28,7 @@ from ..host.printable import printable
 from ..host.processes import give_back_memory
 from ..host.tasks import TaskSet
 from ..machine.config import NETDEV, MachineConfig
+from ..machine.requests import Moment
 from ..wire import connection as connections
 from ..wire import messages
 from ..wire.connection import Connection
@@ -72,11 +73,13 @@ class Service:
         lock: int,
         on_end: Callable[[], None] = lambda: None,
         remote: RemoteFront | None = None,
+        moment: Moment | None = None,
     ) -> None:
         """Serve `backend`, to other hosts by `remote`; `lock` is the descriptor of the machine's lock.
 
-        `on_end` is called when it begins to end.
+        `on_end` is called when it begins to end. With `moment` the machine begins there, and its QEMU waits for that.
         """
+        self._moment = moment
         self._lock = lock
         self._on_end = on_end
         self._remote = remote
@@ -113,6 +116,12 @@ class Service:
             async with backend.connect(machine.config.name) as machine.monitor:
                 machine.vcpus = Vcpus(machine, machine.state, self._events.runstate)
                 await backend.check_layout(machine.monitor, machine.connection.layout)
+                if self._moment is not None:
+                    # Imported here: most machines boot.
+                    from . import beginnings
+
+                    await beginnings.begin(machine, self._moment)
+                    self._tasks.start(beginnings.identify(machine), "identity")
                 machine.state.set_running(bool((await machine.monitor.execute("query-status")).get("running")))
                 self._start_serving(door, events)
                 self._tasks.start(Presence(machine.connection, self._lock, listeners).run(), "presence")

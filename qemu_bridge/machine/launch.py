@@ -100,7 +100,7 @@ def launch(
     # The daemon lives in another folder.
     kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
     config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
-    return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen))
+    return hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen))
 
 
 def _require_learned(qemu: str) -> None:
@@ -143,7 +143,7 @@ def attach(
         assert qmp is not None
         request = AttachRequest(name, qmp=qmp.absolute(), layout=layout)
     with waiting_daemon() as daemon:
-        _hand_over(daemon, msgspec.structs.replace(request, listen=listen))
+        hand_over(daemon, msgspec.structs.replace(request, listen=listen))
 
 
 def _file_request(name: str, path: Path, layout: str, progress: Progress | None) -> AttachRequest:
@@ -197,13 +197,13 @@ def open_path(path: Path, progress: Progress | None = None) -> Connection:
             request = msgspec.structs.replace(_file_request(name, path, "", progress), is_brief=True)
             deadline = time.monotonic() + _OPENING_TIME_S
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
-            _hand_over(daemon, request or AttachRequest(name, capture=path.resolve()))
+            hand_over(daemon, request or AttachRequest(name, capture=path.resolve()))
         if time.monotonic() > deadline:
             raise MachineError(f"{path} cannot be opened; see {connection.state_path(name) / 'daemon.log'}")
 
 
-def _hand_over(daemon: WaitingDaemon, request: StartRequest | AttachRequest) -> None:
-    """Send `daemon` what to serve, and raise the error that it answers."""
+def hand_over(daemon: WaitingDaemon, request: StartRequest | AttachRequest) -> None:
+    """Send `daemon` what to serve; returns when it does, and raises the error that it answers."""
     assert daemon.stdin is not None and daemon.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         daemon.stdin.write(encode_request(request))

@@ -17,6 +17,24 @@ from ..wire.trace_records import ArmOptions
 from .config import MachineConfig
 
 
+class Moment(Record, frozen=True):
+    """A moment of another machine at which a new one begins, in place of a boot.
+
+    Attributes:
+        ram, devices: files with its RAM, and the state of its vCPUs and devices as QEMU's migration writes it.
+        is_taken: the new machine takes the file `ram` for its own, rather than a copy of it.
+        random: (RAM offset, bytes) of the state of the guest's random numbers, which is made anew.
+        is_ready, is_running: the guest's user space was up, and its vCPUs go on at once.
+    """
+
+    ram: Path
+    devices: Path
+    is_taken: bool
+    random: tuple[tuple[int, int], ...]
+    is_ready: bool
+    is_running: bool
+
+
 class StartRequest(Record, frozen=True, tag="start"):
     """Start the machine of `config` on the program `qemu`.
 
@@ -24,6 +42,7 @@ class StartRequest(Record, frozen=True, tag="start"):
         plugin, no_plugin: the trace plugin to load, or why there is none.
         trace, reader_pid: a window to arm before the first instruction, and the process that will read it.
         listen: where to serve other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
+        moment: where it begins; None: it boots.
     """
 
     config: MachineConfig
@@ -33,6 +52,7 @@ class StartRequest(Record, frozen=True, tag="start"):
     trace: ArmOptions | None = None
     reader_pid: int = 0
     listen: str = ""
+    moment: Moment | None = None
 
     @property
     def name(self) -> str:

@@ -87,6 +87,10 @@ def finish(draft: Path, found: Checkpoint) -> None:
     draft.rename(draft.parent / found.tag)
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 @contextlib.contextmanager
 def _reported(copy: Path) -> Iterator[None]:
     try:
@@ -97,7 +101,7 @@ def _reported(copy: Path) -> Iterator[None]:
 
 def save_ram(ram: Path, copy: Path) -> int:
     """Copy the touched pages of the file `ram` to the new file `copy`; returns their bytes. `HostError` if they do not fit."""
-    with _reported(copy), open(ram, "rb") as source, open(copy, "xb") as target:
+    with _reported(copy), open(ram, "rb") as source, open(copy, "xb", opener=_private) as target:
         size = os.fstat(source.fileno()).st_size
         runs = list(iter_data(source.fileno(), 0, size))
         needed = sum(end - start for start, end in runs)

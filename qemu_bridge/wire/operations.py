@@ -41,6 +41,7 @@ from .records import (
     ExecResult,
     FileInMemory,
     Finding,
+    Fork,
     HeatWatch,
     HostPath,
     KernelInfo,
@@ -299,6 +300,20 @@ class Operations:
 
         >>> client.gdb_server()
         '/run/user/1000/glassbox/demo.gdb'
+        """
+
+    @operation(Permission.WRITE, Cost.INSTANT)
+    @staticmethod
+    def fork(name: str) -> Fork:
+        """Start machine `name` as a copy of this one at this moment: RAM, vCPUs and devices; both go on, each by itself.
+
+        The copy has a name, files, a hostname and random numbers of its own; this guest stops while its RAM is copied, and a failure
+        leaves it running and nothing of the copy. `UsageError` for an invalid name, for a machine on a network, with drives, memory
+        beside its RAM, a GPU or learned loops, and for a guest whose random numbers cannot be made anew; `BusyNameError` for a name
+        that is taken; `MachineError` while its trace is armed, or where QEMU cannot load the copy; `HostError` without room for RAM.
+
+        >>> client.fork("demo-2").parent
+        'demo'
         """
 
     @operation(Permission.WRITE, Cost.INSTANT)

@@ -582,6 +582,23 @@ class Checkpoint(Record, frozen=True):
     qemu_started: int
 
 
+class Fork(Record, frozen=True):
+    """A machine that began as another one was at a moment.
+
+    Attributes:
+        name, parent: of the new machine, and of the one that it was forked from.
+        forked_at: seconds since 1970. paused_s: how long the parent stood still for it; 0 if it was paused already.
+        ram_bytes, device_bytes: of the touched RAM that was copied, and of the state of vCPUs and devices.
+    """
+
+    name: str
+    parent: str
+    forked_at: float
+    paused_s: float
+    ram_bytes: int
+    device_bytes: int
+
+
 class ExecResult(Record, frozen=True):
     """What a command in the guest wrote, and how it ended.
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ...network.place import Link
 
 _QUIT_TIMEOUT_S = 5.0
+# A QEMU that waits for its state leaves RAM as it is, rather than to write firmware into it. The state has no parts around it that describe it.
+_WAITING = ("-S", "-incoming", "defer", "-global", "migration.send-configuration=off", "-machine", "suppress-vmdesc=on")
 
 
 class StartedQemu:
@@ -49,7 +51,11 @@ class StartedQemu:
         trace: Path | None = None,
         link: Link | None = None,
         aperture: Path | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
+        """Start program `qemu`; if it `waits`, for the state of vCPUs and devices (`daemon.beginnings`)."""
+        self.program, self.plugin = qemu, plugin
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
         self.errors_socket, errors_end = socket.socketpair()
@@ -62,7 +68,7 @@ class StartedQemu:
             endpoints = replace(endpoints, net_fd=link.socket.fileno(), mac=link.place.mac)
         if aperture is not None:
             endpoints = replace(endpoints, gpu_port=qmp.with_suffix(".gpu"), aperture=aperture)
-        self.argv = qemu_argv(qemu, config, endpoints)
+        self.argv = qemu_argv(qemu, config, endpoints) + (list(_WAITING) if waits else [])
         self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
         setpriv = shutil.which("setpriv")

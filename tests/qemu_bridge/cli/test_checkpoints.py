@@ -1,5 +1,6 @@
 """The verbs of checkpoints, as somebody types them."""
 
+import json
 import re
 import shutil
 
@@ -7,6 +8,8 @@ import pytest
 from support import glassbox
 
 from qemu_bridge.timeline.checkpoints import folder_of
+from qemu_bridge.wire.json_text import decode_json
+from qemu_bridge.wire.records import Fork
 
 pytestmark = pytest.mark.guest
 
@@ -23,3 +26,14 @@ def test_a_machine_is_brought_back_by_its_verbs_and_an_unknown_tag_is_told_those
         assert unknown.returncode == 2 and "there are before" in unknown.stderr
     finally:
         shutil.rmtree(folder_of(machine.name), ignore_errors=True)
+
+
+def test_a_machine_is_forked_by_its_verb_and_a_name_that_is_taken_is_refused(machine):
+    forked = glassbox("fork", machine.name, "branch", "--json")
+    try:
+        assert forked.returncode == 0, forked.stderr
+        assert decode_json(forked.stdout.encode(), Fork).name == json.loads(forked.stdout)["name"] == "branch"
+        again = glassbox("fork", machine.name, "branch")
+        assert again.returncode == 1 and "runs already" in again.stderr
+    finally:
+        assert glassbox("stop", "branch").returncode == 0

@@ -48,8 +48,8 @@ NO_JSON = {"pause", "resume", "stop", "wait_ready", "exec", "trace_disarm"}
 OTHERWISE = {"qmp", "dirty", "overlays"}
 """Verbs whose JSON is another: QEMU's own, physical ranges for pages of the file, a list beside what could not be loaded."""
 
-OF_SOME_MACHINES = {"viewers", "highlight", "fly_to", "flows", "learned", "hunt"}
-"""Verbs that need a window, a network, a library or what hides: test_viewers.py, test_network.py, test_learned.py and test_hunt.py have them."""
+OF_SOME_MACHINES = {"viewers", "highlight", "fly_to", "flows", "learned", "hunt", "fork"}
+"""Verbs that need a window, a network, a library or what hides, or make a machine: test_viewers.py, test_network.py, test_learned.py, test_hunt.py and test_checkpoints.py have them."""
 
 
 def value_type(name):

@@ -25,7 +25,7 @@ def test_each_permission_adds_the_operations_that_need_it():
         "trace_record",
         "record_video",
     }
-    assert set(ALL) - set(control) == {"exec", "qmp", "restore", "gdb_server"}
+    assert set(ALL) - set(control) == {"exec", "qmp", "restore", "fork", "gdb_server"}
 
 
 @pytest.mark.parametrize("name", sorted(set(ALL) & set(BY_NAME) - {"snap"}))

@@ -1,0 +1,32 @@
+"""RAM of a machine that begins at a moment: taken or copied, with random numbers made anew."""
+
+import os
+
+import pytest
+
+from qemu_bridge.errors import HostError
+from qemu_bridge.machine.requests import Moment
+from qemu_bridge.timeline.moments import place_ram
+
+SIZE = 1 << 20
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_ram_is_the_moments_but_for_its_random_numbers(is_taken, tmp_path):
+    source, ram = tmp_path / "moment", tmp_path / "ram"
+    content = os.urandom(8192)
+    with open(source, "wb") as file:
+        file.truncate(SIZE)
+        os.pwrite(file.fileno(), content, 65536)
+    place_ram(Moment(source, tmp_path / "devices", is_taken, ((65536, 32), (69632, 96)), True, True), ram)
+    found = ram.read_bytes()
+    assert len(found) == SIZE and source.exists() is not is_taken
+    assert found[65536 + 32 : 69632] == content[32:4096] and found[69632 + 96 : 73728] == content[4096 + 96 :]
+    assert found[65536 : 65536 + 32] != content[:32] and found[69632 : 69632 + 96] != content[4096 : 4096 + 96]
+    assert not any(found[:65536]) and not any(found[73728:])
+    assert ram.stat().st_mode & 0o077 == 0 or is_taken
+
+
+def test_ram_that_is_gone_is_told(tmp_path):
+    with pytest.raises(HostError, match="cannot be taken"):
+        place_ram(Moment(tmp_path / "gone", tmp_path, True, (), True, True), tmp_path / "ram")
