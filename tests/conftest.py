@@ -23,6 +23,7 @@ from xdist.remote import Producer
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import HostError, ImageError
+from qemu_bridge.host.folders import cache_folder
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.debian_qemu import find_or_build_private_qemu
@@ -134,6 +135,18 @@ def each_qemu(request: pytest.FixtureRequest) -> Iterator[None]:
     chosen = {"GLASSBOX_QEMU": request.getfixturevalue("qemu11")} if request.param == "qemu11" else {}
     with mock.patch.dict(os.environ, chosen):
         yield
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what is kept of boots, in a cache that has all else of the user's."""
+    own = tmp_path / "cache" / "glassbox"
+    own.mkdir(parents=True)
+    for path in cache_folder("images").parent.iterdir():
+        if path.name != "warm":
+            (own / path.name).symlink_to(path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return own / "warm"
 
 
 @pytest.fixture(scope="session")

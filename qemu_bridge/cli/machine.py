@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BusyNameError, GlassBoxError, MachineError, MachineGoneError, UsageError
+from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, MachineGoneError, UsageError
 from ..host.settings import value_of
 from ..machine.choices import ACCELERATORS, MACHINES
 from ..machine.gpu import DEFAULT_MEMORY, DEFAULT_WEIGHT, GpuShare
@@ -35,6 +35,7 @@ from .trace_boot import start_recorder
 
 if TYPE_CHECKING:
     from ..machine.config import MachineConfig
+    from ..machine.launch import WaitingDaemon
     from ..wire.records import Status
 
 STATUS_COLUMNS = (
@@ -55,6 +56,11 @@ def add_verbs(verbs: Verbs) -> None:
     add_listen(parser)
     parser.add_argument(
         "--trace-from-boot", type=Path, metavar="FILE", help="record every block from the first instruction on"
+    )
+    parser.add_argument(
+        "--warm",
+        action="store_true",
+        help="begin where an earlier boot of the same was up; the first boot is kept for that",
     )
     parser.add_argument("--wait", action="store_true", help="wait until the guest's user space is up")
     parser.add_argument(
@@ -194,6 +200,10 @@ def start(options: argparse.Namespace) -> int | None:
         connection.prune()
         if options.listen:
             raise UsageError("--listen cannot be joined with --trace-from-boot; leave out one of them")
+        if options.warm:
+            raise UsageError(
+                "a warm start has no first instruction to trace from; leave out --warm or --trace-from-boot"
+            )
         config = make_config(options, options.name)
         start_recorder(config, options.trace_from_boot)
         names = [config.name]
@@ -201,7 +211,10 @@ def start(options: argparse.Namespace) -> int | None:
         with waiting_daemon() as daemon:
             connection.prune()
             config = make_config(options, options.name)
-            launch(config, daemon, listen=options.listen)
+            if options.warm:
+                _start_warm(config, daemon, options.listen)
+            else:
+                launch(config, daemon, listen=options.listen)
         names = [config.name]
     if options.wait:
         _wait_ready(names)
@@ -212,6 +225,23 @@ def start(options: argparse.Namespace) -> int | None:
 
         return stay(names[0])
     return None
+
+
+def _start_warm(config: MachineConfig, daemon: WaitingDaemon | None = None, listen: str = "") -> None:
+    """Start where an earlier boot of the same was up, else boot, say why, and have that kept."""
+    from ..machine.config import find_qemu
+    from ..machine.launch import launch
+    from ..timeline import warm
+
+    parts = warm.parts_of(config, find_qemu())
+    moment, reason = warm.find_kept(parts)
+    if moment is not None:
+        try:
+            return launch(config, daemon, listen=listen, moment=moment)
+        except (HostError, MachineError) as error:
+            reason, daemon = f"what was kept of its first boot cannot be used: {error}", None
+    say(f"{config.name} boots: {reason}")
+    return launch(config, daemon, listen=listen, keep=parts)
 
 
 def _start_several(options: argparse.Namespace) -> list[str]:
@@ -236,7 +266,10 @@ def _start_several(options: argparse.Namespace) -> list[str]:
         raise BusyNameError(f"{', '.join(busy)} run already; stop them or choose another name")
     for number, name in enumerate(names):
         try:
-            launch(replace(first, name=name))
+            if options.warm:
+                _start_warm(replace(first, name=name))
+            else:
+                launch(replace(first, name=name))
         except GlassBoxError as error:
             if number:
                 complain(f"of {len(names)} machines {number} were started, {names[0]} to {names[number - 1]}")

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 _LIMIT_S, _POLL_S = 30.0, 0.002
 _READY_S, _COMMAND_S = 600.0, 60.0
-_IDENTITY = """\
-hostname {name}; echo '127.0.0.1 {name}' >>/etc/hosts; \
-[ ! -s /etc/machine-id ] || echo {machine_id} >/etc/machine-id; date -s @{seconds} >/dev/null"""
+_HOSTNAME = "hostname {0}; echo '127.0.0.1 {0}' >>/etc/hosts; "
+_MACHINE_ID = "[ ! -s /etc/machine-id ] || echo {0} >/etc/machine-id; "
+_DATE = "date -s @{0} >/dev/null"
 
 
 async def begin(machine: ServedMachine, moment: Moment) -> None:
@@ -36,18 +36,21 @@ async def begin(machine: ServedMachine, moment: Moment) -> None:
         await machine.cont()
 
 
-async def identify(machine: ServedMachine) -> None:
-    """Tell the guest its name and the time, as soon as it runs and its shell is free; the log says what comes between."""
+async def identify(machine: ServedMachine, hostname: str) -> None:
+    """Tell the guest its `hostname`, if any, and the time, before any client's command; the log says what comes between."""
     await machine.state.running.wait()
     try:
         await machine.state.wait_ready(_READY_S)
-        # `date` takes whole seconds.
+        names = (_HOSTNAME.format(hostname) if hostname else "") + _MACHINE_ID.format(secrets.token_hex(16))
+        # `date` takes whole seconds: at once one that has passed, and the next one when it comes.
+        await _run(machine, names + _DATE.format(int(time.time())))
         await asyncio.sleep(1 - time.time() % 1)
-        words = {"name": machine.config.name, "machine_id": secrets.token_hex(16), "seconds": round(time.time())}
-        ended = await machine.shell.run(_IDENTITY.format(**words), _COMMAND_S)
-        if ended.exit_status:
-            logger.warning(
-                "the guest keeps its parent's name or time: %s", ended.errors.decode(errors="replace").strip()
-            )
+        await _run(machine, _DATE.format(round(time.time())))
     except GlassBoxError as error:
-        logger.warning("the guest keeps its parent's name and time: %s", error)
+        logger.warning("the guest keeps its parent's name or time: %s", error)
+
+
+async def _run(machine: ServedMachine, command: str) -> None:
+    ended = await machine.shell.run(command, _COMMAND_S)
+    if ended.exit_status:
+        raise MachineError(ended.errors.decode(errors="replace").strip())

@@ -36,25 +36,23 @@ _OF_SOME = (*((f"batched_entropy_u{bits}", _BATCH) for bits in (8, 16, 32, 64)),
 async def fork(machine: ServedMachine, name: str) -> Fork:
     """Start machine `name` as this one is now; a failure leaves nothing of it behind, and this one running."""
     await checkpoints.check(machine)
-    await _check(machine, name)
+    await check_memory(machine)
+    _check(machine, name)
     backend, config = machine.backend, dataclasses.replace(machine.config, name=name)
     assert isinstance(backend, StartedQemu)
-    random = await _find_random(machine)
+    random = await find_random(machine)
     # Named like the files of a machine, with our own process, so that they are swept if we are killed.
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{name}-{os.getpid()}.ram"
     devices = ram.with_suffix(".devices")
     try:
         with waiting_daemon() as daemon:
             check_ram_space(ram.parent, config.memory)
-            devices.touch(mode=0o600)
             forked_at, begun = time.time(), time.monotonic()
             async with machine.vcpus.held() as was_running:
-                # Of `live` QEMU gives up its drives, and there are none.
-                await machine.monitor.execute("xen-save-devices-state", {"filename": str(devices), "live": False})
-                copied = await asyncio.to_thread(save_ram, Path(machine.connection.ram_path), ram)
+                copied = await save(machine, ram, devices)
             paused_s = time.monotonic() - begun if was_running else 0.0
             found = Fork(name, machine.config.name, forked_at, round(paused_s, 6), copied, devices.stat().st_size)
-            moment = Moment(ram, devices, True, random, machine.state.ready, was_running)
+            moment = Moment(ram, devices, None, random, machine.state.ready, was_running, name)
             request = StartRequest(config, backend.program, backend.plugin, machine.connection.no_trace, moment=moment)
             await asyncio.to_thread(hand_over, daemon, request)
             return found
@@ -63,7 +61,7 @@ async def fork(machine: ServedMachine, name: str) -> Fork:
             path.unlink(missing_ok=True)
 
 
-async def _check(machine: ServedMachine, name: str) -> None:
+def _check(machine: ServedMachine, name: str) -> None:
     """`UsageError` or `BusyNameError` where machine `name` cannot be a copy of this one that runs beside it."""
     if connections.is_alive(connections.validate_name(name)):
         raise BusyNameError(
@@ -71,13 +69,27 @@ async def _check(machine: ServedMachine, name: str) -> None:
         )
     if machine.config.net:
         raise UsageError("a fork would have the address of its parent; start the machine without --net")
+
+
+async def check_memory(machine: ServedMachine) -> None:
+    """`UsageError` for a machine that has memory beside its RAM, which `save` would leave out."""
     blocks = [line.split() for line in (await machine.monitor.hmp("info ramblock")).splitlines()]
     others = [words[0] for words in blocks if words and words[-1] == "rw" and words[0] != RAM_BACKEND]
     if others:
-        raise UsageError(f"the memory of {', '.join(others)} is not in a fork; start the machine without such a device")
+        raise UsageError(
+            f"the memory of {', '.join(others)} would be left out; start the machine without such a device"
+        )
 
 
-async def _find_random(machine: ServedMachine) -> tuple[tuple[int, int], ...]:
+async def save(machine: ServedMachine, ram: Path, devices: Path) -> int:
+    """Write RAM and the state of vCPUs and devices, which no vCPU changes now, to two new files; returns the bytes of touched RAM."""
+    devices.touch(mode=0o600)
+    # Of `live` QEMU gives up its drives, and there are none.
+    await machine.monitor.execute("xen-save-devices-state", {"filename": str(devices), "live": False})
+    return await asyncio.to_thread(save_ram, Path(machine.connection.ram_path), ram)
+
+
+async def find_random(machine: ServedMachine) -> tuple[tuple[int, int], ...]:
     """Where in RAM the guest's kernel keeps the state of its random numbers, as (RAM offset, bytes)."""
     places = []
     for symbol, size in (*_GENERATOR, *_OF_SOME):

@@ -92,7 +92,7 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     layout = RamLayout.from_rule(config.machine, config.memory)
     aperture_bytes = 0 if config.gpu is None else config.gpu.aperture
     moment = request.moment
-    has_ram = moment is not None and moment.is_taken
+    has_ram = moment is not None and moment.copy is None
     check_ram_space(connections.ram_folder(), (0 if has_ram else config.memory) + aperture_bytes)
     remote = _listen(request.listen)
     lock = connections.acquire_lock(config.name)
@@ -128,6 +128,8 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             from ..timeline.moments import place_ram
 
             place_ram(moment, ram)
+            if moment.console is not None:
+                shutil.copyfile(moment.console, connection.console_path)
         if aperture is not None:
             shared.append((aperture, aperture_bytes))
         for path, size in shared:
@@ -158,7 +160,7 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             argv=tuple(process.argv),
         )
         connections.write_connection(connection)
-        _serve(config, process, connection, lock, on_running, remote, moment)
+        _serve(config, process, connection, lock, on_running, remote, moment, request.keep)
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
@@ -229,6 +231,7 @@ def _serve(
     on_running: Callable[[Connection], None],
     remote: RemoteFront | None,
     moment: Moment | None = None,
+    keep: dict[str, str] | None = None,
 ) -> None:
     # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
@@ -238,7 +241,7 @@ def _serve(
 
     log_to_stderr()
     try:
-        asyncio.run(Service(config, backend, connection, lock, _limit_end, remote, moment).run(on_running))
+        asyncio.run(Service(config, backend, connection, lock, _limit_end, remote, moment, keep).run(on_running))
     except Exception as error:
         # Whoever asks what became of the machine is told; the traceback goes to the log.
         fault = "" if isinstance(error, GlassBoxError) else f"its daemon failed: {type(error).__name__}: "

@@ -74,12 +74,14 @@ class Service:
         on_end: Callable[[], None] = lambda: None,
         remote: RemoteFront | None = None,
         moment: Moment | None = None,
+        keep: dict[str, str] | None = None,
     ) -> None:
         """Serve `backend`, to other hosts by `remote`; `lock` is the descriptor of the machine's lock.
 
-        `on_end` is called when it begins to end. With `moment` the machine begins there, and its QEMU waits for that.
+        `on_end` is called when it begins to end. With `moment` the machine begins there, and its QEMU waits for that; the
+        state of its first boot is kept under `keep`.
         """
-        self._moment = moment
+        self._moment, self._keep = moment, keep
         self._lock = lock
         self._on_end = on_end
         self._remote = remote
@@ -121,7 +123,7 @@ class Service:
                     from . import beginnings
 
                     await beginnings.begin(machine, self._moment)
-                    self._tasks.start(beginnings.identify(machine), "identity")
+                    self._tasks.start(beginnings.identify(machine, self._moment.hostname), "identity")
                 machine.state.set_running(bool((await machine.monitor.execute("query-status")).get("running")))
                 self._start_serving(door, events)
                 self._tasks.start(Presence(machine.connection, self._lock, listeners).run(), "presence")
@@ -262,7 +264,9 @@ class Service:
                 if (found := _PANIC.search(tail)) is not None:
                     state.panic, tail = printable(found[1].decode(errors="replace")), tail[found.end() :]
                 if READY_LINE in tail:
-                    tail, state.ready = b"", True
+                    tail = b""
+                    await self._keep_boot()
+                    state.ready = True
                     await self._events.ready()
                 await state.running.wait()  # a paused guest prints nothing
                 # Poll often during a boot, then back off.
@@ -272,6 +276,15 @@ class Service:
                 await asyncio.sleep(
                     _CONSOLE_IDLE_S if state.ready else min(max(_CONSOLE_POLL_S, waited / 100), _CONSOLE_IDLE_S)
                 )
+
+    async def _keep_boot(self) -> None:
+        """Keep the first boot's state, where that was asked for, while no client has changed it yet."""
+        keep, self._keep = self._keep, None
+        if keep is not None:
+            # Imported here: few boots are kept.
+            from . import keeping
+
+            await keeping.keep(self._machine, keep)
 
     async def _end_when_unused(self, counts: asyncio.Queue[int], idle_s: float) -> None:
         # A capture's daemon is started by the first client and stopped by none: it ends when no client is connected.

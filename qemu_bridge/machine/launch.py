@@ -32,7 +32,7 @@ from ..wire import connection
 from ..wire.capture_names import MANIFEST, OWNERS, PAGE_MAP, RAM
 from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu, qemu_release
-from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
+from .requests import AttachRequest, Moment, StartAnswer, StartRequest, encode_request
 
 if TYPE_CHECKING:
     from ..dumps.unpack import Progress
@@ -69,19 +69,26 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
 
 
 def launch(
-    config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None, *, listen: str = ""
+    config: MachineConfig,
+    daemon: WaitingDaemon | None = None,
+    trace: ArmOptions | None = None,
+    *,
+    listen: str = "",
+    moment: Moment | None = None,
+    keep: dict[str, str] | None = None,
 ) -> None:
     """Start the machine of `config` in `daemon`, else in a new one; returns when QEMU runs and answers.
 
     The trace plugin is loaded, disarmed; if it is unavailable the machine runs without it and a warning is logged.
     With `trace` it is armed before the first instruction, and this process is the reader that the guest waits for.
-    With `listen`, ``tcp://ADDRESS:PORT``, clients on other hosts are served there too (docs/remote.md).
+    With `listen`, ``tcp://ADDRESS:PORT``, clients on other hosts are served there too (docs/remote.md). `moment` and `keep` are
+    as in `StartRequest`.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
     `HostError` when there is no plugin.
     """
     if daemon is None:
         with waiting_daemon() as new:
-            return launch(config, new, trace, listen=listen)
+            return launch(config, new, trace, listen=listen, moment=moment, keep=keep)
     config.validate()
     connection.validate_name(config.name)
     qemu, plugin, no_plugin = find_qemu(), None, ""
@@ -100,7 +107,8 @@ def launch(
     # The daemon lives in another folder.
     kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
     config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
-    return hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen))
+    request = StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen, moment, keep)
+    return hand_over(daemon, request)
 
 
 def _require_learned(qemu: str) -> None:

@@ -17,22 +17,39 @@ from ..wire.trace_records import ArmOptions
 from .config import MachineConfig
 
 
+class RamCopy(Record, frozen=True):
+    """What a file with a copy of RAM holds.
+
+    Attributes:
+        size: of the RAM in bytes. runs: (start, end) of its parts with data, ascending; the rest was never touched.
+        checksum: CRC-32 of those parts, one after the other.
+    """
+
+    size: int
+    runs: tuple[tuple[int, int], ...]
+    checksum: int
+
+
 class Moment(Record, frozen=True):
     """A moment of another machine at which a new one begins, in place of a boot.
 
     Attributes:
         ram, devices: files with its RAM, and the state of its vCPUs and devices as QEMU's migration writes it.
-        is_taken: the new machine takes the file `ram` for its own, rather than a copy of it.
+        copy: what `ram` holds, of which the machine makes a file of its own; None: it takes the file `ram` itself.
         random: (RAM offset, bytes) of the state of the guest's random numbers, which is made anew.
         is_ready, is_running: the guest's user space was up, and its vCPUs go on at once.
+        hostname: what the guest is to be called; empty: as it is called already.
+        console: a file with what it printed until then; None: nothing is known of that.
     """
 
     ram: Path
     devices: Path
-    is_taken: bool
+    copy: RamCopy | None
     random: tuple[tuple[int, int], ...]
-    is_ready: bool
-    is_running: bool
+    is_ready: bool = True
+    is_running: bool = True
+    hostname: str = ""
+    console: Path | None = None
 
 
 class StartRequest(Record, frozen=True, tag="start"):
@@ -43,6 +60,7 @@ class StartRequest(Record, frozen=True, tag="start"):
         trace, reader_pid: a window to arm before the first instruction, and the process that will read it.
         listen: where to serve other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
         moment: where it begins; None: it boots.
+        keep: what a boot depends on (`timeline.warm`): its state is kept under that as soon as user space is up; None: it is not kept.
     """
 
     config: MachineConfig
@@ -53,6 +71,7 @@ class StartRequest(Record, frozen=True, tag="start"):
     reader_pid: int = 0
     listen: str = ""
     moment: Moment | None = None
+    keep: dict[str, str] | None = None
 
     @property
     def name(self) -> str:

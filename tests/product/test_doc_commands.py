@@ -38,6 +38,8 @@ NOT_RUN = {
     "glassbox start demo --learned": "it needs QEMU 11 and a library; tests/pixel_cpu/learn/test_native_of_a_guest.py starts one",
     "glassbox learned demo": "the same",
     "glassbox start fast --accel kvm": "it needs KVM",
+    "glassbox start quick": "the user's cache keeps its boot; tests/qemu_bridge/daemon/test_keeping.py starts one",
+    "glassbox start quicker": "the same",
     "cargo": "it needs a tool chain",
     "python -m ziglang": "the same; tests/product/test_wasm_docs.py runs what it makes",
     "gpu-submit": "it runs in a guest; tests/gpu_hypervisor/channel/test_guests.py does",

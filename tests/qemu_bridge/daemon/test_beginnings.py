@@ -18,7 +18,7 @@ def test_a_state_that_qemu_cannot_load_is_told_and_nothing_of_the_machine_is_lef
     if state is not None:
         devices.write_bytes(state)
     config = MachineConfig(name="broken", memory=16 << 20)
-    moment = Moment(ram, devices, True, ((4096, 32),), True, True)
+    moment = Moment(ram, devices, None, ((4096, 32),))
     with waiting_daemon() as daemon, pytest.raises(GlassBoxError, match=r"state|QEMU"):
         hand_over(daemon, StartRequest(config, find_qemu(), moment=moment))
     assert not connection.is_alive("broken")

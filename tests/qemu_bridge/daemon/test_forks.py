@@ -21,10 +21,12 @@ def forked(parent, name):
     """A fork of the machine; what was its own is gone afterwards."""
     parent.client.fork(name)
     with Client.connect(name) as client:
-        yield client
-        client.stop()
-        for _ in client.events():
-            pass
+        try:
+            yield client
+        finally:
+            client.stop()
+            for _ in client.events():
+                pass
 
 
 def output_of(client, command) -> str:

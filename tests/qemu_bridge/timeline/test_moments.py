@@ -6,7 +6,7 @@ import pytest
 
 from qemu_bridge.errors import HostError
 from qemu_bridge.machine.requests import Moment
-from qemu_bridge.timeline.moments import place_ram
+from qemu_bridge.timeline.moments import describe_copy, place_ram
 
 SIZE = 1 << 20
 
@@ -18,7 +18,8 @@ def test_ram_is_the_moments_but_for_its_random_numbers(is_taken, tmp_path):
     with open(source, "wb") as file:
         file.truncate(SIZE)
         os.pwrite(file.fileno(), content, 65536)
-    place_ram(Moment(source, tmp_path / "devices", is_taken, ((65536, 32), (69632, 96)), True, True), ram)
+    copy = None if is_taken else describe_copy(source)
+    place_ram(Moment(source, tmp_path / "devices", copy, ((65536, 32), (69632, 96))), ram)
     found = ram.read_bytes()
     assert len(found) == SIZE and source.exists() is not is_taken
     assert found[65536 + 32 : 69632] == content[32:4096] and found[69632 + 96 : 73728] == content[4096 + 96 :]
@@ -29,4 +30,17 @@ def test_ram_is_the_moments_but_for_its_random_numbers(is_taken, tmp_path):
 
 def test_ram_that_is_gone_is_told(tmp_path):
     with pytest.raises(HostError, match="cannot be taken"):
-        place_ram(Moment(tmp_path / "gone", tmp_path, True, (), True, True), tmp_path / "ram")
+        place_ram(Moment(tmp_path / "gone", tmp_path, None, ()), tmp_path / "ram")
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda file: file.truncate(70000), lambda file: os.pwrite(file.fileno(), b"x", 66000)]
+)
+def test_a_copy_that_is_not_what_it_was_is_told(harm, tmp_path):
+    source = tmp_path / "moment"
+    source.write_bytes(bytes(65536) + os.urandom(65536))
+    moment = Moment(source, tmp_path / "devices", describe_copy(source), ())
+    with open(source, "r+b", buffering=0) as file:
+        harm(file)
+    with pytest.raises(HostError, match="damaged"):
+        place_ram(moment, tmp_path / "ram")
