@@ -1,4 +1,4 @@
-"""The verbs checkpoint, checkpoints, restore and fork: bring a running machine back to an earlier moment, or let another begin there."""
+"""The verbs checkpoint, checkpoints, restore, forget and fork: bring a running machine back to an earlier moment, or let another begin there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import Verbs, add_json, add_name, add_verb, connect, print_json, p
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
-    for name, function in (("checkpoint", checkpoint), ("restore", restore)):
+    for name, function in (("checkpoint", checkpoint), ("restore", restore), ("forget", forget)):
         parser = add_verb(verbs, name, function, f"glassbox {name} demo before")
         add_name(parser)
         parser.add_argument("tag", metavar="TAG", help="name of the checkpoint")
@@ -38,6 +38,14 @@ def restore(options: argparse.Namespace) -> None:
     """Bring a machine back to one of its checkpoints; it goes on from there."""
     with connect(options) as client:
         found = client.restore(options.tag)
+    if options.json:
+        print_json(found)
+
+
+def forget(options: argparse.Namespace) -> None:
+    """Remove a checkpoint of a machine."""
+    with connect(options) as client:
+        found = client.forget(options.tag)
     if options.json:
         print_json(found)
 

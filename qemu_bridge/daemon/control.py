@@ -176,6 +176,13 @@ class Control:
                 self._has_gdb_server = True
         return str(path)
 
+    async def forget(self, tag: str) -> Checkpoint:
+        """Remove a checkpoint."""
+        from ..timeline.checkpoints import remove_checkpoint
+
+        async with self._checkpoint_turn:
+            return remove_checkpoint(self._machine.config.name, tag)
+
     async def fork(self, name: str) -> Fork:
         """Start another machine as this one is now."""
         from . import forks

@@ -64,6 +64,18 @@ def find_checkpoint(name: str, tag: str) -> tuple[Path, Checkpoint]:
     raise UsageError(f"machine {name!r} has no checkpoint {tag!r}; {known}")
 
 
+def remove_checkpoint(name: str, tag: str) -> Checkpoint:
+    """Remove checkpoint `tag` and return its record; `UsageError` names those that there are, `HostError` where it cannot be removed."""
+    folder, found = find_checkpoint(name, tag)
+    try:
+        # First it is no checkpoint any more; what is left of it where that fails is removed with the next one's draft.
+        left = folder.rename(folder.with_name(f"{_DRAFT}{tag}"))
+        shutil.rmtree(left)
+    except OSError as error:
+        raise HostError(f"{folder} cannot be removed ({error.strerror}); remove it yourself") from None
+    return found
+
+
 def make_draft(name: str, tag: str) -> Path:
     """A new folder for checkpoint `tag`, which `finish` gives its name; `UsageError` if there is one already.
 
@@ -73,7 +85,7 @@ def make_draft(name: str, tag: str) -> Path:
     folder = folder_of(name)
     if (folder / tag).exists():
         raise UsageError(
-            f"machine {name!r} has a checkpoint {tag!r} already; choose another tag or remove {folder / tag}"
+            f"machine {name!r} has a checkpoint {tag!r} already; choose another tag, or remove it with 'glassbox forget {name} {tag}'"
         )
     for left in folder.glob(f"{_DRAFT}*"):
         shutil.rmtree(left, ignore_errors=True)

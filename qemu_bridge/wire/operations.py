@@ -291,6 +291,15 @@ class Operations:
         'before'
         """
 
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def forget(tag: str) -> Checkpoint:
+        """Remove the machine's checkpoint `tag`, and return what it was; `UsageError` for an unknown tag.
+
+        >>> client.forget("before").tag
+        'before'
+        """
+
     @operation(Permission.WRITE, Cost.INSTANT)
     @staticmethod
     def gdb_server() -> str:

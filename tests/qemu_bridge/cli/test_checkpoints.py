@@ -24,6 +24,7 @@ def test_a_machine_is_brought_back_by_its_verbs_and_an_unknown_tag_is_told_those
         assert "before" in glassbox("checkpoints", machine.name).stdout
         unknown = glassbox("restore", machine.name, "other")
         assert unknown.returncode == 2 and "there are before" in unknown.stderr
+        assert glassbox("forget", machine.name, "before").returncode == 0 and not [*folder_of(machine.name).iterdir()]
     finally:
         shutil.rmtree(folder_of(machine.name), ignore_errors=True)
 

@@ -40,6 +40,7 @@ OF_FILES = {
     "compare": ("compare", "FOLDER/capture", "NAME", "--pages"),
     "checkpoints": ("checkpoints", "NAME"),
     "restore": ("restore", "NAME", "json"),
+    "forget": ("forget", "NAME", "json"),
     "trace_top": ("trace", "top", "FOLDER/x.gbt", "--symbols", "NAME"),
 }
 """What needs the files that others wrote."""

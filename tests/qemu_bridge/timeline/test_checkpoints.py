@@ -7,6 +7,7 @@ import pytest
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.timeline import checkpoints
+from qemu_bridge.wire.records import Checkpoint
 
 PAGES = 3000
 
@@ -36,3 +37,17 @@ def test_a_tag_that_is_no_name_is_refused(tag):
 def test_an_unknown_tag_is_told_how_to_make_one(isolated_folders):
     with pytest.raises(UsageError, match="glassbox checkpoint nobody before"):
         checkpoints.find_checkpoint("nobody", "before")
+
+
+def test_a_removed_checkpoint_is_gone_and_its_tag_can_be_taken_again(isolated_folders):
+    found = Checkpoint("before", "nobody", 1.0, 0.0, 0, 0, True, 1, 1)
+    for _ in range(2):
+        draft = checkpoints.make_draft("nobody", "before")
+        (draft / checkpoints.RAM).write_bytes(b"ram")
+        checkpoints.finish(draft, found)
+        with pytest.raises(UsageError, match="glassbox forget nobody before"):
+            checkpoints.make_draft("nobody", "before")
+        assert checkpoints.remove_checkpoint("nobody", "before") == found
+    assert not [*checkpoints.folder_of("nobody").iterdir()]
+    with pytest.raises(UsageError, match="no checkpoint"):
+        checkpoints.remove_checkpoint("nobody", "before")

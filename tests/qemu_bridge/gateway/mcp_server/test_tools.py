@@ -20,6 +20,7 @@ def test_each_permission_adds_the_operations_that_need_it():
         "resume",
         "stop",
         "checkpoint",
+        "forget",
         "capture",
         "trace_disarm",
         "trace_record",
