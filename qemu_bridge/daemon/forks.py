@@ -10,12 +10,14 @@ import asyncio
 import dataclasses
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import BusyNameError, MachineError, UsageError
 from ..machine.config import RAM_BACKEND, check_ram_space
 from ..machine.launch import hand_over, waiting_daemon
 from ..machine.requests import Moment, StartRequest
+from ..memory.addresses import PAGE_SIZE
 from ..timeline.checkpoints import save_ram
 from ..wire import connection as connections
 from ..wire.json_text import decode_json, encode_json
@@ -104,9 +106,23 @@ async def find_random(machine: ServedMachine) -> tuple[tuple[int, int], ...]:
                 f"this guest's kernel has no {symbol}, so a fork would repeat its random numbers; use one since Linux 5.17"
             ) from None
         found = decode_json(answer, Answer[TargetMemory]).value
-        if not found.ranges or any(each.size < size for each in found.ranges):
+        runs = joined((int(each.ram_offset), each.size) for each in found.ranges)
+        # Of a processor's variable that goes on in the next page the first part alone is told. The kernel's image and the memory that
+        # boot gives each processor are contiguous.
+        if not runs or any(length < size and (offset + length) % PAGE_SIZE for offset, length in runs):
             raise MachineError(
                 f"{symbol} of the guest's kernel is not where it should be; fork the machine once it is up"
             )
-        places += [(int(each.ram_offset), size) for each in found.ranges]
+        places += [(offset, size) for offset, _ in runs]
     return tuple(places)
+
+
+def joined(rows: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Rows of (offset, bytes), those in one that follow each other: what lies across pages is told page by page."""
+    runs: list[tuple[int, int]] = []
+    for offset, size in rows:
+        if runs and offset == sum(runs[-1]):
+            runs[-1] = (runs[-1][0], runs[-1][1] + size)
+        else:
+            runs.append((offset, size))
+    return runs

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from qemu_bridge.client import Client
+from qemu_bridge.daemon.forks import joined
 from qemu_bridge.errors import BusyNameError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.records import Runstate
 
-pytestmark = pytest.mark.guest
 _COUNT = "(i=0; while :; do i=$((i+1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count; usleep 10000; done) >/dev/null 2>&1 </dev/null & echo $! >/tmp/counter"
 _LOOK = "i=$(cat /tmp/count); until [ $(cat /tmp/count) -gt $((i+3)) ]; do usleep 10000; done; hostname; head -c 16 /dev/urandom | hexdump"
 
@@ -39,6 +39,7 @@ def files() -> set[str]:
     return {path.name for folder in (connection.ram_folder(), connection.runtime_folder()) for path in folder.iterdir()}
 
 
+@pytest.mark.guest
 def test_a_fork_goes_on_beside_its_parent_with_a_name_and_random_numbers_of_its_own(machine):
     machine.exec(_COUNT)
     before = files()
@@ -55,6 +56,7 @@ def test_a_fork_goes_on_beside_its_parent_with_a_name_and_random_numbers_of_its_
         machine.exec("kill $(cat /tmp/counter)")
 
 
+@pytest.mark.guest
 def test_forks_of_one_moment_differ_from_it_in_nothing_but_all_that_random_numbers_are_made_from(machine):
     secret = [f"sym:{name}" for name in ("base_crng", "input_pool", "crngs", "batched_entropy_u32")]
     places = [each for target in secret for each in machine.client.resolve(target).value.ranges]
@@ -71,6 +73,7 @@ def test_forks_of_one_moment_differ_from_it_in_nothing_but_all_that_random_numbe
         del rams, one, other
 
 
+@pytest.mark.guest
 def test_what_cannot_be_forked_is_refused_and_leaves_nothing(machine):
     before = files()
     with pytest.raises(BusyNameError, match="runs already"):
@@ -79,3 +82,8 @@ def test_what_cannot_be_forked_is_refused_and_leaves_nothing(machine):
         machine.client.fork("../x")
     assert files() <= before
     assert machine.client.status().runstate is Runstate.RUNNING
+
+
+def test_what_lies_across_a_page_is_one_place_and_what_each_processor_has_is_its_own():
+    rows = [(4032, 64), (4096, 64), (20416, 128), (36800, 64), (36864, 64)]
+    assert joined(rows) == [(4032, 128), (20416, 128), (36800, 128)] and joined([]) == []
