@@ -50,7 +50,7 @@ def cache(options: argparse.Namespace) -> None:
     caches = Caches(line_bytes=parse_size(options.line), **given)
     wanted = CacheOptions(caches, CacheOrder(options.by), options.top)
     wanted.validate()
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     begun = time.monotonic()
     found = count_misses(options.file, wanted, naming)
     seconds = time.monotonic() - begun

@@ -39,7 +39,7 @@ def syscalls(options: argparse.Namespace) -> None:
     from ..trace.calls.matching import iter_calls
     from ..trace.file.reader import TraceReader
 
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     begun = time.monotonic()
     with TraceReader(options.file) as trace:
         found = list(_chosen(iter_calls(trace, naming), options))

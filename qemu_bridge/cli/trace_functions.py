@@ -46,7 +46,7 @@ def functions(options: argparse.Namespace) -> int:
 
     if options.count < 1:
         raise UsageError(f"{options.count} functions cannot be listed; give -n a number from 1 up")
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     begun = time.monotonic()
     with TraceReader(options.file) as trace:
         chosen = _chosen(options, naming.during(trace.info.about))

@@ -15,21 +15,21 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symbols",
         metavar="SOURCE",
-        help="source of names: the running machine, a capture of it, or a System.map",
+        help="source of names: the running machine, a capture of it, or a System.map (default: the trace's own, of kernel code)",
     )
 
 
-def names_from(source: str | None) -> Naming:
-    """The names that `source` knows: a machine's kernel and processes, or a symbol file's. None: no names.
+def names_from(source: str | None, trace: Path | None = None) -> Naming:
+    """The names that `source` knows: a machine's kernel and processes, or a symbol file's. None: those in the file `trace`.
 
     `UsageError` if a file holds no symbols.
     """
     # Symbols are loaded only when a source is given.
-    from ..trace.analysis.naming import Naming, naming_of_file, naming_of_machine
+    from ..trace.analysis.naming import Naming, naming_of_file, naming_of_machine, naming_of_trace
     from ..wire import connection
 
     if source is None:
-        return Naming()
+        return Naming() if trace is None else naming_of_trace(trace)
     if Path(source).is_file():
         return naming_of_file(Path(source))
     from ..client import Client

@@ -148,7 +148,7 @@ def show(options: argparse.Namespace) -> None:
 
     if options.at < 0 or options.count < 1:
         raise UsageError("--at counts from 0 and --count from 1; give larger numbers")
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     with TraceReader(options.file) as trace:
         symbol = naming.during(trace.info.about).symbol
         lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
@@ -169,7 +169,7 @@ def find(options: argparse.Namespace) -> int:
 
     pattern = parse_pattern(options)
     wanted = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     with TraceReader(options.file) as trace:
         names = naming.during(trace.info.about)
         rows = [
@@ -195,7 +195,7 @@ def commands(options: argparse.Namespace) -> int:
     from ..trace.file.reader import TraceReader
     from ..wire.json_text import spell_addresses
 
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     with TraceReader(options.file) as trace:
         names = naming.during(trace.info.about)
         rows = [spell_addresses(found) | {"process": names.process(found.root)} for found in find_commands(trace)]

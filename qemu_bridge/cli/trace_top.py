@@ -65,7 +65,7 @@ def top(options: argparse.Namespace) -> None:
     wanted = TopOptions(options.count, options.pid, options.root, options.ring, PathOrder(options.by), options.workers)
     wanted.validate()
     learned = _read_learned(options)
-    naming = names_from(options.symbols)
+    naming = names_from(options.symbols, options.file)
     begun = time.monotonic()
     found = find_top(options.file, wanted, naming)
     seconds = time.monotonic() - begun
@@ -83,7 +83,7 @@ def export(options: argparse.Namespace) -> None:
     from ..trace.export import export as write
 
     end_tidily()
-    write(options.file, options.format, options.output, names_from(options.symbols))
+    write(options.file, options.format, options.output, names_from(options.symbols, options.file))
 
 
 def _read_learned(options: argparse.Namespace) -> dict[int, str]:

@@ -99,7 +99,7 @@ def naming_of_machine(guest: ReadableGuest, seen: Iterable[Process] = ()) -> Nam
     from ...kernel.symbols import KernelSymbols
 
     kernel = KernelSymbols.load(guest.ram)
-    symbols = GuestSymbols(kernel, _read_modules(guest.ram, kernel))
+    symbols = GuestSymbols(kernel, read_modules(guest.ram, kernel))
     processes = (*guest.ps().value, *seen)
     names = _Names(symbols, processes, identity_of(kernel), partial(_file_of, guest))
     return names.naming()
@@ -120,7 +120,8 @@ def _file_of(guest: ReadableGuest, ram_offset: int, code: bytes) -> str:
     return f"{place.file.rpartition('/')[2]}+{place.file_offset:#x}"
 
 
-def _read_modules(ram: GuestRam, kernel: KernelSymbols) -> list[ModuleSymbols]:
+def read_modules(ram: GuestRam, kernel: KernelSymbols) -> list[ModuleSymbols]:
+    """The symbols of the modules in a kernel; none, with a warning in the log, if they cannot be read."""
     from ...kernel.budget import Budget, OutOfBudgetError
     from ...kernel.modules import ModuleReader
     from ...kernel.objects import KernelObjects
@@ -132,6 +133,19 @@ def _read_modules(ram: GuestRam, kernel: KernelSymbols) -> list[ModuleSymbols]:
     except (GlassBoxError, OutOfBudgetError) as error:
         logger.warning("modules stay nameless: %s", error)
         return []
+
+
+def naming_of_trace(path: Path) -> Naming:
+    """The names of kernel code that the trace at `path` has itself; none if it has none, or is no trace."""
+    from ..file.reader import TraceReader
+
+    try:
+        with TraceReader(path) as trace:
+            table = trace.symbols
+    except GlassBoxError as error:
+        logger.debug("%s has no symbols: %s", path, error)
+        table = None
+    return Naming() if table is None else Naming(table.name)
 
 
 def naming_of_file(path: Path) -> Naming:
@@ -175,7 +189,7 @@ class _Names:
         if self._symbols is None or address < self._lowest:
             return ""
         found = self._symbols.at(VirtualAddress(address))
-        return "" if found is None else found.name + (f"+{found.offset:#x}" if found.offset else "")
+        return "" if found is None or not found.name else found.name + (f"+{found.offset:#x}" if found.offset else "")
 
     def process(self, root: int) -> str:
         return ", ".join(self._processes.get(root, ()))

@@ -85,6 +85,7 @@ class Section(IntEnum):
     VALUES = 11
     HOMES = 12
     VALUE_RUNS = 13
+    SYMBOLS = 14
     UNITS = 32
     ROOTS = 33
     IDS = 34

@@ -25,6 +25,7 @@ from ...errors import TraceError, UsageError
 from .block_table import BlockTable
 from .container import TraceFile
 from .frame import Accesses, Blocks, Events, Frame, RegisterSets
+from .symbol_table import SymbolTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,11 @@ class TraceReader:
                 if block_id not in parts:
                     parts[block_id] = table.record(number)
         return BlockTable(np.frombuffer(b"".join(parts[number] for number in sorted(parts)), np.uint8).copy())
+
+    @cached_property
+    def symbols(self) -> SymbolTable | None:
+        """Names of the guest's kernel and modules as they were when the recording began; None in traces without."""
+        return self.frame(0).symbols if len(self) else None
 
     def find_frame(self, instruction: int) -> int:
         """The frame that holds the trace's instruction number `instruction`; `TraceError` beyond its end."""

@@ -27,6 +27,7 @@ from .control import TraceControl
 from .options import window_of
 from .places import Kernel, find_address, find_roots
 from .recorder import Recorder
+from .symbols import note_symbols
 
 PROGRESS_S = 1.0
 """Seconds between two calls of a progress callback."""
@@ -88,7 +89,7 @@ def record_trace(
         **msgspec.to_builtins(window),
         **note_guest(machine),
     }
-    recorder = Recorder(control, output, about, until_address=until)
+    recorder = Recorder(control, output, about, until_address=until, more=note_symbols(machine))
     try:
         _arm(machine, control, recorder, lambda: _open(machine, window, options.pids), output)
         end = _drain_and_close(

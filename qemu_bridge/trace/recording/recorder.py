@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,8 +54,9 @@ class Recorder:
         about: Mapping[str, object],
         frame_blocks: int = FRAME_BLOCKS,
         until_address: int | None = None,
+        more: Sequence[Content] = (),
     ) -> None:
-        """Begin the file at `path`; errors are those of `TraceWriter`.
+        """Begin the file at `path`, whose first frame has `more` sections; errors are those of `TraceWriter`.
 
         `has_reached` becomes true when a block that starts at `until_address` has come.
         """
@@ -64,6 +65,7 @@ class Recorder:
         self.control, self.rings = control, RingReader(control)
         self.writer = TraceWriter(path, len(control.vcpus), about, time.time_ns())
         self.frame_blocks = frame_blocks
+        self._more: Sequence[Content] = more
         # A frame is compressed while the next is filled: else the guest would wait for the milliseconds that takes.
         self._pool = ThreadPoolExecutor(1, "trace-frame")
         self._writing: Future[None] | None = None
@@ -211,6 +213,8 @@ class Recorder:
         ids = self._encoder.order.copy()
         blob = self.rings.dictionary.blob(ids)
         contents.insert(0, Content(Section.DICTIONARY, 0, blob, len(ids), level=3))
+        contents += self._more
+        self._more = ()
         blocks, instructions = (sum(getattr(v, n) for v in self._vcpus) for n in ("blocks", "instructions"))
         write = functools.partial(
             self.writer.write_frame,

@@ -1,0 +1,57 @@
+"""The section SYMBOLS: addresses and names of code, ascending.
+
+>>> table = SymbolTable(pack_symbols([(0x1000, "one"), (0x1040, "two")]).raw)
+>>> table.name(0x1044)
+'two+0x4'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...errors import TraceError
+from .format import Content, Section
+
+SymbolRow = tuple[int, str]
+"""Address and name; without a name, an address that ends the symbol before."""
+
+
+def pack_symbols(rows: Iterable[SymbolRow]) -> Content:
+    """The section of `rows`: how many there are, their addresses as differences, and a line for each name."""
+    ordered = sorted(rows, key=lambda row: row[0])
+    addresses = np.array([address for address, _ in ordered], np.uint64)
+    steps = np.diff(addresses, prepend=np.uint64(0))
+    names = "\n".join(name for _, name in ordered).encode()
+    return Content(
+        Section.SYMBOLS, 0, np.uint64(len(ordered)).tobytes() + steps.tobytes() + names, len(ordered), level=3
+    )
+
+
+class SymbolTable:
+    """Names by address."""
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        """Of a section's bytes; `TraceError` if they are damaged."""
+        count = int(np.frombuffer(data, "<u8", 1)[0]) if len(data) >= 8 else 0
+        if len(data) < 8 + 8 * count:
+            raise TraceError("the trace's table of symbols is damaged; give --symbols another source")
+        self._addresses = np.cumsum(np.frombuffer(data, "<u8", count, 8), dtype=np.uint64)
+        self._names = bytes(data[8 + 8 * count :]).decode(errors="replace").split("\n")
+        if count and len(self._names) != count:
+            raise TraceError("the trace's table of symbols is damaged; give --symbols another source")
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def name(self, address: int) -> str:
+        """``name+0xoffset`` of the symbol at or below `address`, the first of several; empty if there is none."""
+        row = int(np.searchsorted(self._addresses, np.uint64(address), "right")) - 1
+        if row < 0:
+            return ""
+        start = self._addresses[row]
+        first = int(np.searchsorted(self._addresses, start, "left"))
+        name = next(filter(None, self._names[first : row + 1]), "")
+        offset = address - int(start)
+        return name + (f"+{offset:#x}" if name and offset else "")
