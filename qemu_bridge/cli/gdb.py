@@ -12,13 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MachineError, UsageError
-from .options import Verbs, add_name, add_verb, connect, end_tidily, print_lines, say
+from ..errors import GuestError, MachineError, UsageError
+from .options import Verbs, add_name, add_verb, complain, connect, end_tidily, print_lines, say
 
 if TYPE_CHECKING:
     from ..client import Client
 
-_CLEANING_S = 5.0
+_CLEANING_S, _LEAVING_S = 5.0, 10.0
+_LIMIT_S, _MOST_ITEMS = 120.0, 8 << 20
 # Function parameters are in no register that is known behind the first instruction.
 _SETTINGS = ("set print frame-arguments presence", "set confirm off")
 
@@ -64,6 +65,7 @@ def gdb(options: argparse.Namespace) -> int:
 
 def _write(client: Client, path: Path, *, force: bool = False) -> None:
     # Imported here: help needs none of it.
+    from ..kernel.budget import Budget, OutOfBudgetError
     from ..kernel.debug_file import write_debug_file
     from ..kernel.modules import GuestSymbols, ModuleReader
     from ..kernel.objects import KernelObjects
@@ -71,34 +73,58 @@ def _write(client: Client, path: Path, *, force: bool = False) -> None:
 
     kernel = KernelSymbols.load(client.ram)
     space = KernelObjects(client.ram, kernel)
-    write_debug_file(path, space, GuestSymbols(kernel, ModuleReader(space).read()), force=force)
+    budget = Budget(_LIMIT_S, _MOST_ITEMS)
+    try:
+        with space.charged_to(budget), budget.watch():
+            write_debug_file(path, space, GuestSymbols(kernel, ModuleReader(space).read()), force=force)
+    except OutOfBudgetError as error:
+        raise GuestError(
+            f"the symbols of {client.name} have no end ({error}); its kernel's tables are damaged"
+        ) from None
+    for sentence in budget.skipped:
+        complain(f"incomplete: {sentence}")
 
 
 def _run(symbols: Path, path: str, words: list[str]) -> int:
     """gdb's exit status; however it ends, its breakpoints go and the machine runs on."""
     settings = [word for each in (*_SETTINGS, f"target remote {path}") for word in ("-ex", each)]
     # Ctrl-C is gdb's: it stops the machine.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    process = subprocess.Popen(["gdb", "-q", *settings, *words, str(symbols)])
     try:
-        status = subprocess.run(["gdb", "-q", *settings, *words, str(symbols)], check=False).returncode
+        status = process.wait()
+    except BaseException:  # another signal, which is for both
+        process.terminate()
+        try:
+            process.wait(_LEAVING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _clean(path)
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
     if status < 0:
-        _clean(path)
-        raise MachineError(
-            f"gdb was ended by {signal.Signals(-status).name}; its breakpoints are removed, the machine goes on"
+        what = (
+            "its breakpoints are removed, the machine goes on"
+            if _clean(path)
+            else "QEMU does not answer, so its breakpoints may stay"
         )
+        raise MachineError(f"gdb was ended by {signal.Signals(-status).name}; {what}")
     return status
 
 
-def _clean(path: str) -> None:
-    """Do what a debugger does that connects and leaves: QEMU removes all breakpoints, and goes on."""
+def _clean(path: str) -> bool:
+    """Do what a debugger does that connects and leaves: QEMU removes all breakpoints, and goes on. False where it does not answer."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_CLEANING_S)
         connection.connect(path)
         # Packets of gdb's remote protocol: "why did you stop", upon which breakpoints go, and "detach from process 1".
         for packet in (b"$?#3f", b"$D;1#b0"):
             connection.sendall(packet)
-            while b"#" not in (connection.recv(4096) or b"#"):
-                pass
+            while b"#" not in (answer := connection.recv(4096)):
+                if not answer:
+                    return False
             connection.sendall(b"+")
+        return True
+    return False

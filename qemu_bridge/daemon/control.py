@@ -72,7 +72,6 @@ class Control:
         self._stop = stop
         self._jobs = jobs
         self._dirty_turn, self._checkpoint_turn, self._gdb_turn = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
-        self._has_gdb_server = False
         self._qmp_turns, self._exec_turns = Turns(), Turns()
         self._epochs: deque[float] = deque(maxlen=_MOST_EPOCHS)
 
@@ -166,14 +165,16 @@ class Control:
 
     async def gdb_server(self) -> str:
         """Where QEMU's gdbstub listens; it is started once, as starting it again would cut a debugger off."""
-        path = runtime_folder() / f"{self._machine.config.name}.gdb"
+        path, monitor = runtime_folder() / f"{self._machine.config.name}.gdb", self._machine.monitor
         async with self._gdb_turn:
-            if not self._has_gdb_server:
+            served = [row["filename"] for row in await monitor.execute("query-chardev") if row["label"] == "gdb"]
+            if served and str(path) not in served[0]:
+                raise MachineError(f"QEMU serves gdb at {served[0]} already; connect to that")
+            if not served or not path.is_socket():
                 device = str(path).replace(",", ",,")
-                said = await self._machine.monitor.hmp(f'gdbserver "unix:{device},server=on,wait=off"')
+                said = await monitor.hmp(f'gdbserver "unix:{device},server=on,wait=off"')
                 if not said.startswith("Waiting for gdb connection"):
                     raise MachineError(f"QEMU serves no gdb: {said.strip()}")
-                self._has_gdb_server = True
         return str(path)
 
     async def forget(self, tag: str) -> Checkpoint:

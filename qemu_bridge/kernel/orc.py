@@ -19,7 +19,8 @@ from .modules import ModuleSymbols
 from .objects import KernelObjects
 
 ENTRY_SIZE = 6
-_MAX_TABLE = 16 << 20
+_MAX_ROWS = 1 << 22
+"""Of all tables together."""
 
 
 class OrcKind(Enum):
@@ -86,6 +87,7 @@ class OrcTables:
         self._has_end_bit = space.has("orc_entry", "end")
         self._has_signal_bit = space.has("orc_entry", "signal")
         self._registers = _REGISTERS_RENUMBERED if space.kernel.has("orc_registers") else _REGISTERS
+        self._rows_left = _MAX_ROWS
         self.tables = [self._image_table(), *map(self._module_table, modules)]
 
     def table_of(self, ip: int) -> OrcTable | None:
@@ -141,8 +143,9 @@ class OrcTables:
 
     def _read_addresses(self, start: int, size: int) -> npt.NDArray[np.int64]:
         """The code addresses of a table, relative to its start; each is stored relative to its own place."""
-        if not start or not 0 < size <= _MAX_TABLE:
+        if not start or not 0 < size // 4 <= self._rows_left:
             return np.zeros(0, np.int64)
+        self._rows_left -= size // 4
         offsets = np.frombuffer(self._space.read(start, size & ~3), "<i4").astype(np.int64)
         return offsets + np.arange(0, 4 * len(offsets), 4, dtype=np.int64)
 

@@ -95,4 +95,5 @@ def _regions(symbols: GuestSymbols) -> Iterator[Region]:
         yield Region(f".{section.name}", section.start, section.end - section.start, section.name in _CODE)
     for module in symbols.modules:
         for number, (base, size) in enumerate(module.parts):
-            yield Region(f".{module.name}.{number}", base, size, number == 0)
+            name = module.name.encode("latin-1", "replace").translate(_TO_SHOW).decode()
+            yield Region(f".{name}.{number}", base, size, number == 0)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from itertools import groupby
 
+from ...errors import GlassBoxError
 from ..orc import ENTRY_SIZE, OrcEntry, OrcKind, OrcRegister, OrcTable, OrcTables
 from .leb128 import sleb, uleb
 
@@ -53,7 +54,10 @@ def _entries(
     tables: OrcTables, table: OrcTable, limit: int, rules: dict[bytes, tuple[OrcEntry, bytes]]
 ) -> Iterator[tuple[int, int, bool, bytes]]:
     """Yield (start, end, whether that is the frame of an exception, instructions) of pieces of code."""
-    data = tables.read_entries(table)
+    try:
+        data = tables.read_entries(table)
+    except GlassBoxError:  # a module that is being unloaded, or lies
+        return
     addresses = [table.base + address for address in table.addresses.tolist()]
     rows: list[tuple[int, int, OrcEntry, bytes]] = []
     for row, (start, end) in enumerate(zip(addresses, [*addresses[1:], table.end], strict=True)):
