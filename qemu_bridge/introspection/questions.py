@@ -184,10 +184,10 @@ class Questions:
 
     def hunt(self) -> Answer[tuple[Finding, ...]]:
         """What hides in the guest."""
-        from .hunt import hunt
+        from .hunt import TIME_S, hunt
 
         is_live = self._grade is Grade.LIVE
-        return self._records(lambda context, budget: hunt(context, budget, is_live=is_live))
+        return self._records(lambda context, budget: hunt(context, budget, is_live=is_live), time_s=TIME_S)
 
     def modules(self) -> Answer[tuple[Module, ...]]:
         """The loaded kernel modules."""
@@ -245,16 +245,17 @@ class Questions:
         return self._answer(table, table.skipped)
 
     def _records(
-        self, read: Callable[[OverlayContext, Budget], Iterable[T]], never_empty: str = ""
+        self, read: Callable[[OverlayContext, Budget], Iterable[T]], never_empty: str = "", time_s: float | None = None
     ) -> Answer[tuple[T, ...]]:
         """The records that `read` gives within a budget; those so far, and a sentence, when that is used up.
 
         `never_empty` names records of which every kernel that runs has some.
         """
-        from ..kernel.budget import Budget, OutOfBudgetError
+        from ..kernel.budget import TIME_S, Budget, OutOfBudgetError
         from .overlays import note_empty
 
-        context, budget, rows, bytes_left = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
+        context, budget = self._context, Budget(TIME_S if time_s is None else time_s)
+        rows, bytes_left = list[T](), _MAX_ANSWER_BYTES
         try:
             with budget.watch(), context.objects.charged_to(budget):
                 for record in read(context, budget):

@@ -7,6 +7,7 @@ A running guest changes between two reads. What differs is therefore read again,
 is a `Finding`. A guest in which nothing hides gives none.
 """
 
+from .hunt import TIME_S as TIME_S
 from .hunt import hunt as hunt
 
-__all__ = ["hunt"]
+__all__ = ["TIME_S", "hunt"]

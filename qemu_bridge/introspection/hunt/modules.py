@@ -41,7 +41,7 @@ def read_hidden_modules(context: OverlayContext, budget: Budget) -> Iterator[Fin
         budget.skip("modules were not compared: this kernel has no list of them")
         return
     code = KernelCode(context)
-    budget.spend(len(code.mappings))
+    budget.spend(1, code.mappings.virtual.nbytes)  # rows of a column, not things looked at one by one
     if not code.mappings.complete:
         budget.skip("not all of what the kernel maps was searched: there is too much")
     views = _Views(_listed(space, budget), _in_sysfs(space, budget), _in_memory(context, code))

@@ -42,7 +42,7 @@ def find_live_tasks(context: OverlayContext, budget: Budget) -> set[int] | None:
     pages = np.flatnonzero(is_of_cache)[:_MAX_SLAB_PAGES]
     red_zone = cache["red_left_pad"] if "red_left_pad" in cache and cache["flags"] & _SLAB_RED_ZONE else 0
     tasks = _objects(read, pages, memmap.flags[pages] & FLAG_HEAD != 0, size) + np.uint64(red_zone)
-    budget.spend(len(tasks), len(pages) << PAGE_SHIFT)
+    budget.spend(1, len(pages) << PAGE_SHIFT)
     return set(_with_stack(read, tasks).tolist())
 
 
