@@ -37,7 +37,8 @@ _NS_PER_S = 1_000_000_000
 class _Views:
     """Where each task was found, by the address of its ``task_struct``; None for a way that cannot be gone.
 
-    `pids` has the numbers of a task in its pid namespaces, the outermost first.
+    `pids` has the numbers of a task in its pid namespaces, the outermost first; `uncertain` the processes whose list of threads
+    cannot be followed to its end.
     """
 
     listed: set[int] | None = None
@@ -45,6 +46,7 @@ class _Views:
     slab: set[int] | None = None
     running: dict[int, int] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
+    uncertain: set[int] = field(default_factory=set)
 
     def everywhere(self) -> list[int]:
         found = {*(self.listed or ()), *(self.pids or ()), *(self.slab or ()), *self.running}
@@ -76,8 +78,9 @@ def live_leaders(context: OverlayContext, budget: Budget) -> Iterator[Object]:
 
 
 def _read_views(context: OverlayContext, budget: Budget) -> _Views:
-    space = context.objects
-    views = _Views(_listed(space, budget), _by_pid(space, budget), find_live_tasks(context, budget))
+    space, uncertain = context.objects, set[int]()
+    listed = _listed(space, budget, uncertain)
+    views = _Views(listed, _by_pid(space, budget), find_live_tasks(context, budget), uncertain=uncertain)
     _read_processors(context, views)
     return views
 
@@ -88,7 +91,7 @@ def _is_alive(task: Object) -> bool:
 
 def _judge(task: Object, views: _Views) -> Finding | None:
     """What is said of a task; None of one that is where it should be, or of which nobody can tell yet or any more."""
-    is_unlisted = views.listed is not None and task.address not in views.listed
+    is_unlisted = views.listed is not None and task.address not in views.listed and task["tgid"] not in views.uncertain
     has_no_pid = views.pids is not None and task.address not in views.pids
     if not (is_unlisted or has_no_pid) or not _is_alive(task):
         return None
@@ -132,8 +135,11 @@ def _described(task: Object) -> Iterator[str]:
         yield f"uid {cred['uid.val']}, effective {cred['euid.val']}"
 
 
-def _listed(space: KernelObjects, budget: Budget) -> set[int] | None:
-    """All tasks that the lists lead to, forwards and backwards; None where those cannot be followed to their end."""
+def _listed(space: KernelObjects, budget: Budget, uncertain: set[int]) -> set[int] | None:
+    """All tasks that the lists lead to, forwards and backwards; None where the list of processes cannot be followed to its end.
+
+    Adds to `uncertain` the processes whose list of threads cannot be.
+    """
     init = space.address_of("init_task")
     back = space.offset("task_struct", "tasks")
     leaders = links_around(space, init + back, MAX_PROCESSES) if init else None
@@ -147,16 +153,25 @@ def _listed(space: KernelObjects, budget: Budget) -> set[int] | None:
         leader = space.at("task_struct", link - back)
         found.add(leader.address)
         try:
-            found |= _threads(leader)
+            threads = _threads(leader)
+            if threads is None:
+                uncertain.add(leader["tgid"])
+                if _is_alive(leader):  # if not, its list was freed while it was read
+                    budget.skip(
+                        f"the list of threads of {task_name(leader)} (pid {leader['tgid']}) does not close, so nobody can tell"
+                        " which is missing in it; pause the machine and ask again"
+                    )
         except AddressError:
             continue  # the leader ended meanwhile
+        found |= threads or set()
     return found
 
 
-def _threads(leader: Object) -> set[int]:
+def _threads(leader: Object) -> set[int] | None:
+    """The threads of a process, as its list has them in both directions; None where that does not close."""
     signal, back = leader.follow("signal"), leader.space.offset("task_struct", "thread_node")
-    links = None if signal is None else links_around(leader.space, signal.at("thread_head"), MAX_THREADS)
-    return {link - back for link in links or ()}
+    links = set() if signal is None else links_around(leader.space, signal.at("thread_head"), MAX_THREADS)
+    return None if links is None else {link - back for link in links}
 
 
 def _by_pid(space: KernelObjects, budget: Budget) -> dict[int, tuple[int, ...]] | None:

@@ -62,3 +62,11 @@ def test_a_list_that_does_not_close_is_said_and_gives_no_finding(edited, sleeper
     edited.word(edited.task(sleeper).at("tasks"), 8)
     answer = edited.hunt()
     assert not answer.value and any("does not close" in note for note in answer.skipped)
+
+
+def test_a_list_of_threads_that_does_not_close_is_said_and_accuses_no_thread(edited, sleeper):
+    signal = edited.task(sleeper).follow("signal")
+    edited.word(signal.at("thread_head"), 8)
+    answer = edited.hunt()
+    assert not answer.value, answer.value
+    assert any(f"(pid {sleeper})" in note and "does not close" in note for note in answer.skipped), answer.skipped
