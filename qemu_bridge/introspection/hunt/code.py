@@ -8,13 +8,15 @@ address space where modules are, in areas that remember the function that asked 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 
+from ...errors import AddressError
 from ...kernel.columns import KernelColumns
 from ...kernel.symbols import KernelSection
-from ...memory.addresses import PAGE_SIZE
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from ...memory.page_entries import NO_EXECUTE, PRESENT
 from ...memory.paging import Half, Mappings
 from ..classes.areas import VmapArea, modules_start, vmap_areas
@@ -89,7 +91,7 @@ class KernelCode:
         starts, levels = self.mappings.virtual[executable][order], self.mappings.level[executable][order]
         sizes = np.uint64(PAGE_SIZE) << (np.uint64(9) * (levels.astype(np.uint64) - np.uint64(1)))
         is_free = np.ones(len(starts), np.bool_)
-        for start, end in (*self._image(), *self._real_mode(), *self.made, *owned):
+        for start, end in (*self._image(), *self._real_mode(), *self._next_kernels(), *self.made, *owned):
             if 0 <= start < end < 1 << 64:
                 is_free &= (starts + sizes <= np.uint64(start & -PAGE_SIZE)) | (starts >= np.uint64(end))
         return _runs(starts[is_free].tolist(), sizes[is_free].tolist())
@@ -118,6 +120,21 @@ class KernelCode:
         if pointer and 0 < first < last:
             start = space.unsigned(pointer)
             yield start, start + last - first
+
+    def _next_kernels(self) -> Iterator[Range]:
+        """Yield the page of code that would start another kernel, of each that is loaded (``arch/x86/kernel/machine_kexec_64.c``)."""
+        space = self._context.objects
+        if not space.has("kimage", "control_code_page"):
+            return
+        for name in ("kexec_image", "kexec_crash_image"):
+            with suppress(AddressError):
+                pointer = space.address_of(name)
+                image = space.unsigned(pointer) if pointer else 0
+                record = space.at("kimage", image)["control_code_page"] if image else 0
+                if record > self.read.vmemmap:
+                    frame = (record - self.read.vmemmap) // space.size("page")
+                    start = self.read.page_offset + (frame << PAGE_SHIFT)
+                    yield start, start + PAGE_SIZE
 
     def _is_for_kernel(self, area: VmapArea) -> bool:
         start, end = map(self._context.objects.address_of, ("_text", "_etext"))

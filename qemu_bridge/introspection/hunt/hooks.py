@@ -5,7 +5,8 @@ it while it runs are the kernel's own: ftrace, BPF and kprobes write calls and j
 space where modules are, and static calls (``__SCT__``) lead to whom they serve, a module too.
 
 The image's constants (``.rodata``, with what is constant once the kernel has started) were made before any module was loaded: tables
-of operations, such as those of ``/proc``, and of system calls, never lead into a module.
+of operations, such as those of ``/proc``, and of system calls, never lead into a module. From release 6.10 on they also say where memory for
+code begins (``execmem_info``), where the first module may be.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ...kernel.budget import Budget
 from ...kernel.columns import U64Array
 from ...memory.addresses import VirtualAddress
-from ...wire.records import Finding, FindingKind
+from ...wire.records import Finding, FindingKind, Symbol
 from ..overlays import OverlayContext
 from .code import KernelCode
 from .tables import SYSTEM_CALL_TABLES
@@ -31,6 +32,8 @@ _LONGEST = 16
 """Bytes of the longest jump looked for, and of what may stand before it."""
 _BEFORE = len(_LANDING[0]) + len(_NOP5)
 _STATIC_CALL = "__SCT__"
+_EXECMEM = ("execmem_info", "default_execmem_info")
+"""Where memory for code may be taken from (``mm/execmem.c``, ``arch/x86/mm/init.c``)."""
 _FUNCTIONS = np.frombuffer(b"tTwW", np.uint8)
 _MOST = 256
 _U64 = (1 << 64) - 1
@@ -152,6 +155,8 @@ def _constants(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
         symbol = context.symbols.at(place)
         if symbol is not None and symbol.name in SYSTEM_CALL_TABLES:
             continue  # `tables` says more of it
+        if symbol is not None and _is_execmem_range(context, symbol):
+            continue
         found += 1
         if found > _MOST:
             budget.skip(f"more than {_MOST} constants lead out of the kernel; these are the first")
@@ -163,3 +168,9 @@ def _constants(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
             (f"{context.symbols.describe(place)} holds {target:#x}: {code.name(target)}",),
             VirtualAddress(place),
         )
+
+
+def _is_execmem_range(context: OverlayContext, symbol: Symbol) -> bool:
+    """Whether a word is of the ranges that memory for code is taken from: all that is there but a function, in some releases."""
+    space, function = context.objects, ("execmem_info", "fill_trapping_insns")
+    return symbol.name in _EXECMEM and not (space.has(*function) and symbol.offset == space.offset(*function))

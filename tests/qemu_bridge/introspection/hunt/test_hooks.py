@@ -113,6 +113,16 @@ def test_a_redirected_operation_is_found(edited, table, type_name, field):
     assert f"holds {target:#x}: " in finding.evidence[0]
 
 
+@marked
+@pytest.mark.usefixtures("with_modules")
+def test_where_memory_for_code_begins_is_no_hook(edited):
+    place = edited.space.address_of("execmem_info")
+    if not place:
+        pytest.skip("this kernel does not note where memory for code is: it does from 6.10 on")
+    edited.word(place, edited.some_module_code())
+    assert not edited.hunt().value
+
+
 TRACE = (
     "mkdir -p /tmp/tracing; mount -t tracefs t /tmp/tracing; cd /tmp/tracing; echo vfs_read >set_ftrace_filter;"
     " echo function >current_tracer; echo p:q vfs_write >kprobe_events; echo 1 >events/kprobes/q/enable"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from qemu_bridge.introspection.hunt.code import KernelCode
 from qemu_bridge.kernel.modules import module_base
-from qemu_bridge.memory.page_entries import PTE_NO_EXECUTE
+from qemu_bridge.memory.page_entries import NO_EXECUTE, PTE_NO_EXECUTE
+from qemu_bridge.memory.paging import Half
 from qemu_bridge.wire.records import FindingKind
 
 pytestmark = [pytest.mark.guest, pytest.mark.every_kernel]
@@ -69,17 +71,40 @@ def test_a_list_of_modules_that_does_not_close_is_said(edited, module):
     assert not answer.value and any("list of modules does not close" in note for note in answer.skipped)
 
 
-def test_memory_that_was_made_executable_is_found(edited, sleeper):
-    stack = edited.task(sleeper)["stack"]
+def make_executable(edited, address):
+    """Clear the bit of the page of 4 KiB at `address` that forbids it."""
     tables = edited.space.kernel.page_tables
     table = tables.root
     for level in (4, 3, 2):
-        entry = edited.ram.read_u64(table + 8 * (stack >> 12 + 9 * (level - 1) & 511))
+        entry = edited.ram.read_u64(table + 8 * (address >> 12 + 9 * (level - 1) & 511))
         table = entry & 0xFFFFFFFFFF000
-    place = table + 8 * (stack >> 12 & 511)
+    place = table + 8 * (address >> 12 & 511)
     entry = edited.ram.read_u64(place)
     assert entry & PTE_NO_EXECUTE
     edited.physical_word(place, entry & ~PTE_NO_EXECUTE)
+
+
+def test_memory_that_was_made_executable_is_found(edited, sleeper):
+    stack = edited.task(sleeper)["stack"]
+    make_executable(edited, stack)
     finding = edited.finding()
     assert (finding.kind, finding.address) == (FindingKind.UNOWNED_CODE, stack)
     assert finding.subject == f"4 KiB at {stack:#x}"
+
+
+def test_the_page_of_code_of_a_loaded_crash_kernel_is_no_finding(edited, sleeper):
+    space, read = edited.space, KernelCode(edited.questions._context).read
+    place = space.address_of("kexec_crash_image")
+    if not place or not space.has("kimage", "control_code_page"):
+        pytest.skip("this kernel cannot start another")
+    mapped = space.kernel.page_tables.mappings(Half.KERNEL)
+    end = read.page_offset + edited.ram.layout.end
+    rows = (mapped.virtual >= read.page_offset) & (mapped.virtual < end) & (mapped.level == 1)
+    address = int(mapped.virtual[rows & (mapped.flags & NO_EXECUTE != 0)][-1])
+    make_executable(edited, address)
+    assert edited.finding().address == address
+    image = edited.task(sleeper)["stack"] + 64  # nobody uses that end of it
+    record = read.vmemmap + (address - read.page_offset >> 12) * space.size("page")
+    edited.word(space.at("kimage", image).at("control_code_page"), record)
+    edited.word(place, image)
+    assert not edited.hunt().value
