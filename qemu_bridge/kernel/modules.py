@@ -45,6 +45,7 @@ _KERNEL_HALF = 1 << 63
 _ELF_SYMBOL = np.dtype(
     [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
 )
+_LETTERS = frozenset(range(0x21, 0x7F))
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
 
 
@@ -282,7 +283,8 @@ def _decode(
     for start, value, letter in zip(symbols["name"].tolist(), symbols["value"].tolist(), letters, strict=True):
         name = text[start : start + _MAX_SYMBOL_NAME].partition(b"\0")[0].decode("latin-1").replace("\n", "?")
         if name:
-            kind = chr(letter)
+            # A letter that no kernel has may be a line's end, or two letters as a capital.
+            kind = chr(letter) if letter in _LETTERS else "?"
             entries.append((kind.upper() if (name, value) in exported else kind.lower()) + name)
             addresses.append(value)
     return make_table(entries, addresses)

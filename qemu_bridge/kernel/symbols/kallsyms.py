@@ -319,8 +319,8 @@ def _names_size(where: dict[str, VirtualAddress]) -> int:
 
 
 def _tokens(raw: RawKallsyms) -> list[bytes]:
-    """The 256 strings that names are made of."""
-    table = raw.token_table
+    """The 256 strings that names are made of, each in one line whatever the guest says."""
+    table = raw.token_table.replace(b"\n", b"?")
     return [
         table[start : max(table.find(b"\0", start), start)] for start in np.frombuffer(raw.token_index, "<u2").tolist()
     ]

@@ -225,14 +225,19 @@ class Sections:
         """Items that a section declares; 0 if the unit has no such section."""
         return int(self._found[kind, vcpu][0]["items"]) if (kind, vcpu) in self._found else 0
 
-    def read(self, kind: Section, vcpu: int = 0, item_bytes: int = 0) -> npt.NDArray[np.uint8]:
+    def read(
+        self, kind: Section, vcpu: int = 0, item_bytes: int = 0, most_bytes: int = MOST_BYTES
+    ) -> npt.NDArray[np.uint8]:
         """Bytes of a section, in an array of their own; empty if the unit has no such section.
 
-        `TraceError` if it cannot be decoded or, with `item_bytes`, holds another number of items than it declares.
+        `TraceError` if it cannot be decoded, claims more than `most_bytes` or, with `item_bytes`, holds another number of items than it
+        declares.
         """
         if (kind, vcpu) not in self._found:
             return np.empty(0, np.uint8)
         row, stored = self._found[kind, vcpu]
+        if int(row["raw_bytes"]) > most_bytes:
+            raise self._file.damaged(f"a section claims {row['raw_bytes']} bytes")
         data = self._unpack(stored, bool(row["packed"]), int(row["raw_bytes"]))
         if item_bytes and len(data) != item_bytes * int(row["items"]):
             raise self._file.damaged(f"a section does not hold the {row['items']} items it declares")

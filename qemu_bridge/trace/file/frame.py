@@ -23,7 +23,7 @@ from .container import Sections, TraceFile
 from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Section
 from .native import U8, U16, U32, U64
 from .records import EventList, begun_instructions, block_addresses
-from .symbol_table import SymbolTable
+from .symbol_table import MOST_SYMBOL_BYTES, SymbolTable
 
 MOST_BLOCKS = 1 << 28
 """Blocks that one vCPU may have in a frame; a file that claims more is damaged."""
@@ -145,7 +145,9 @@ class Frame:
     @property
     def symbols(self) -> SymbolTable | None:
         """Names of the guest's kernel, in a trace's first frame; None if it has none."""
-        return SymbolTable(self._sections.read(Section.SYMBOLS).data) if self._sections.items(Section.SYMBOLS) else None
+        if not self._sections.items(Section.SYMBOLS):
+            return None
+        return SymbolTable(self._sections.read(Section.SYMBOLS, most_bytes=MOST_SYMBOL_BYTES).data)
 
     def vcpu(self, vcpu: int) -> np.void:
         """The record `format.VCPU` of one vCPU."""

@@ -16,6 +16,10 @@ from .format import Content, Section
 
 SymbolRow = tuple[int, str]
 """Address and name; without a name, an address that ends the symbol before."""
+MOST_SYMBOLS = 4 << 20
+MOST_SYMBOL_BYTES = 256 << 20
+"""Of one section: a kernel with modules has about 200,000 symbols in 8 MB."""
+_NEWLINE = 0x0A
 
 
 def pack_symbols(rows: Iterable[SymbolRow]) -> Content:
@@ -34,13 +38,19 @@ class SymbolTable:
 
     def __init__(self, data: bytes | memoryview) -> None:
         """Of a section's bytes; `TraceError` if they are damaged."""
-        count = int(np.frombuffer(data, "<u8", 1)[0]) if len(data) >= 8 else 0
-        if len(data) < 8 + 8 * count:
-            raise TraceError("the trace's table of symbols is damaged; give --symbols another source")
+        count = int(np.frombuffer(data, "<u8", 1)[0]) if len(data) >= 8 else MOST_SYMBOLS + 1
+        if count > MOST_SYMBOLS or not 8 + 8 * count <= len(data) <= MOST_SYMBOL_BYTES:
+            raise _damaged()
         self._addresses = np.cumsum(np.frombuffer(data, "<u8", count, 8), dtype=np.uint64)
-        self._names = bytes(data[8 + 8 * count :]).decode(errors="replace").split("\n")
-        if count and len(self._names) != count:
-            raise TraceError("the trace's table of symbols is damaged; give --symbols another source")
+        self._text = bytes(data[8 + 8 * count :])
+        breaks = np.flatnonzero(np.frombuffer(self._text, np.uint8) == _NEWLINE)
+        if len(breaks) != max(count - 1, 0) or (self._text and not count):
+            raise _damaged()
+        if bool((self._addresses[1:] < self._addresses[:-1]).any()):
+            raise _damaged()
+        # Row n's name lies between edges n and n + 1.
+        self._edges = np.concatenate(([-1], breaks, [len(self._text)]))[: count + 1]
+        self._named = np.flatnonzero(np.diff(self._edges) > 1)
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -51,7 +61,14 @@ class SymbolTable:
         if row < 0:
             return ""
         start = self._addresses[row]
-        first = int(np.searchsorted(self._addresses, start, "left"))
-        name = next(filter(None, self._names[first : row + 1]), "")
+        first = np.searchsorted(self._addresses, start, "left")
+        named = self._named[np.searchsorted(self._named, first) :][:1].tolist()
+        if not named or named[0] > row:
+            return ""
+        name = self._text[int(self._edges[named[0]]) + 1 : int(self._edges[named[0] + 1])].decode(errors="replace")
         offset = address - int(start)
-        return name + (f"+{offset:#x}" if name and offset else "")
+        return name + (f"+{offset:#x}" if offset else "")
+
+
+def _damaged() -> TraceError:
+    return TraceError("the trace's table of symbols is damaged; give --symbols another source")

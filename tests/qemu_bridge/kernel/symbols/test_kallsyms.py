@@ -122,6 +122,14 @@ def test_tables_that_contradict_themselves_are_refused(change):
         decode_kallsyms(dataclasses.replace(raw_table(), **change))
 
 
+def test_a_token_that_ends_a_line_makes_no_name_more():
+    raw = raw_table()
+    start = raw.token_table.index(b"o\0")
+    lying = raw.token_table[:start] + b"\n" + raw.token_table[start + 1 :]
+    table = decode_kallsyms(dataclasses.replace(raw, token_table=lying))
+    assert len(table.entries()) == len(table) == len(NAMES)
+
+
 def test_names_that_expand_beyond_reason_are_refused():
     with pytest.raises(GuestError, match="is implausible"):
         expand_names((b"\xff\x7f" + b"a" * 0x3FFF) * 2, 2, [b"x" * 65535] * 256)
