@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import Event
+from tcg_plugin.layout import Event, Gate
 
 from ..file.frame import Events, Frame
 from ..file.reader import TraceReader
@@ -30,6 +30,8 @@ ROW = np.dtype(
 )
 """An event. `root` is loaded then, and `before` was before a PAGE_TABLE; `end`: place in its page of what follows the instruction of
 a call, `NO_END` if that is not known; `words`: of its payload."""
+_TEXT_PIECES = 4
+"""Of an argument: see put_text in ``tcg_plugin/calls.c``."""
 _BREAKS = (Event.WINDOW_START, Event.GAP)
 _TIMED = {Event.SYSCALL: 8, Event.SYSRET: 3, Event.IRET: 3}
 """Which of the values is the time."""
@@ -90,7 +92,7 @@ def _rows(frame: Frame, vcpu: int, last_ns: int) -> Rows:
     _set_values(rows, events, index)
     _set_roots(rows, int(frame.vcpu(vcpu)["root"]))
     _set_times(rows, last_ns)
-    _set_places(rows, frame, vcpu, events.list.at[index])
+    _set_places(rows, frame, vcpu, events, index)
     return Rows(rows, _texts(events, index))
 
 
@@ -124,11 +126,18 @@ def _set_times(rows: npt.NDArray[np.void], last_ns: int) -> None:
     rows["time_ns"] = np.maximum.accumulate(times)
 
 
-def _set_places(rows: npt.NDArray[np.void], frame: Frame, vcpu: int, at: npt.NDArray[np.uint32]) -> None:
+def _set_places(
+    rows: npt.NDArray[np.void], frame: Frame, vcpu: int, events: Events, index: npt.NDArray[np.intp]
+) -> None:
+    at = events.list.at[index]
     begun = np.concatenate(([0], np.cumsum(frame.instructions(vcpu), dtype=np.uint64)))
     rows["instruction"] = begun[at] + frame.vcpu(vcpu)["first_instruction"]
     rows["end"] = NO_END
-    calls = np.flatnonzero((rows["kind"] == Event.SYSCALL) & (at > 0))
+    # A call from a block that was left out stands behind the last one that was not, and an event that says so.
+    left_out = np.concatenate((np.array([-1]), events.where(Event.LEFT_OUT)))
+    latest = left_out[np.searchsorted(left_out, index) - 1]
+    recorded = (latest < 0) | (events.list.at[latest] != at)
+    calls = np.flatnonzero((rows["kind"] == Event.SYSCALL) & (at > 0) & recorded)
     numbers = frame.numbers(vcpu)[at[calls].astype(np.int64) - 1]
     table = frame.dictionary
     ends = (table.addresses[numbers] + table.bytes[numbers]) & np.uint64(0xFFF)
@@ -137,15 +146,26 @@ def _set_places(rows: npt.NDArray[np.void], frame: Frame, vcpu: int, at: npt.NDA
 
 
 def _texts(events: Events, index: npt.NDArray[np.intp]) -> dict[int, dict[int, tuple[bytes, bool]]]:
+    """As many pieces of each argument as the plugin makes; those behind another event than their call's are dropped."""
     found: dict[int, dict[int, tuple[bytes, bool]]] = {}
+    counts: dict[tuple[int, int], int] = {}
     pieces = events.where(Event.TEXT)
     owners = np.searchsorted(index, pieces) - 1
-    for piece, owner in zip(pieces.tolist(), owners.tolist(), strict=True):
+    owned = (owners >= 0) & (events.types[index[owners]] == Event.SYSCALL)
+    for piece, owner in zip(pieces[owned].tolist(), owners[owned].tolist(), strict=True):
         small = int(events.smalls[piece])
         argument, more, length = small & 7, bool(small >> 3 & 1), small >> 4
-        before = found.setdefault(owner, {}).get(argument, (b"", False))[0]
-        found[owner][argument] = (before + events.payload(piece).tobytes()[:length], more)
+        counts[owner, argument] = counts.get((owner, argument), 0) + 1
+        if counts[owner, argument] <= _TEXT_PIECES:
+            before = found.setdefault(owner, {}).get(argument, (b"", False))[0]
+            found[owner][argument] = (before + events.payload(piece).tobytes()[:length], more)
     return found
+
+
+def has_known_gates(rows: npt.NDArray[np.void]) -> bool:
+    """Whether calls entered the kernel, and left it, in ways that there are."""
+    gates = rows["gate"][np.isin(rows["kind"], (Event.SYSCALL, Event.SYSRET))]
+    return bool(np.isin(gates, list(Gate)).all())
 
 
 def has_arguments(rows: npt.NDArray[np.void]) -> bool:

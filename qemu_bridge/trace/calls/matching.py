@@ -16,16 +16,17 @@ threads, which have stacks of their own, and whichever vCPU they return on. Call
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from tcg_plugin.layout import Event, Gate
+from tcg_plugin.layout import Event, Feature, Gate
 
 from ...errors import TraceError
 from ..analysis.naming import Naming
 from ..file.guest_note import read_note
 from ..file.reader import TraceReader
-from .events import NO_END, ROOT_MASK, Rows, has_arguments, iter_rows
+from .events import NO_END, ROOT_MASK, Rows, has_arguments, has_known_gates, iter_rows
+from .pending import Child, Children, Open, Starting
 from .processes import Pid, Processes, Running
 from .system_call import Outcome, SystemCall
 from .table import call_of
@@ -42,31 +43,14 @@ _PROGRAM_STARTS = 1
 _OF_32_BITS = (1 << 32) - 1
 
 
-@dataclass(slots=True, eq=False)
-class _Child:
-    """A process that is being made: where its first return goes, and its number."""
-
-    maker: SystemCall
-    stack: int | None
-    """None: not known."""
-    end: int
-    pid: Pid
-
-
-class _Open:
-    __slots__ = ("call", "child", "end", "key")
-
-    def __init__(self, call: SystemCall, key: tuple[int, int], end: int) -> None:
-        self.call, self.key, self.end = call, key, end
-        self.child: _Child | None = None
-
-
 def iter_calls(trace: TraceReader, naming: Naming | None = None) -> Iterator[SystemCall]:
     """The system calls of `trace`, each when it has ended; last those that did not.
 
     `naming` names processes that neither the trace's header nor its calls do. `TraceError` if the trace holds no arguments: it was
     recorded without events, or by an older release.
     """
+    if trace.info.frames and not trace.info.features & Feature.EVENTS:
+        raise TraceError(f"{trace.info.path} was recorded without events, so without system calls; record it with them")
     note = read_note(trace.info.about)
     known = (
         [(root & ROOT_MASK, pid, name) for (root, pid), name in zip(note.processes, note.names, strict=False)]
@@ -80,6 +64,8 @@ def iter_calls(trace: TraceReader, naming: Naming | None = None) -> Iterator[Sys
             raise TraceError(
                 f"{trace.info.path} was recorded by an older release, which kept neither arguments nor stacks of system calls; record it again"
             )
+        if not has_known_gates(rows.columns):
+            raise TraceError(f"{trace.info.path} is damaged: a system call entered the kernel in no way that there is")
         yield from matcher.feed(rows)
     yield from matcher.finish()
 
@@ -87,15 +73,13 @@ def iter_calls(trace: TraceReader, naming: Naming | None = None) -> Iterator[Sys
 class _Matcher:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
-        self._open: dict[tuple[int, int], list[_Open]] = {}
-        self._children: list[_Child] = []
+        self._open: dict[tuple[int, int], list[Open]] = {}
+        self._children = Children()
         self._fresh: dict[int, tuple[int, int]] = {}
         """Roots of children that have made no call yet: where each began, for an exception there returns once more."""
-        self._lent: dict[int, list[_Child]] = {}
+        self._lent: dict[int, dict[Child, None]] = {}
         """By root, children that run under their maker's, which waits."""
-        self._starting: list[_Open] = []
-        self._loaded: dict[int, list[_Open]] = {}
-        """By root: calls that may have loaded it for a new program, before anything ran there. The first did; then it was switched to."""
+        self._starting = Starting()
 
     def feed(self, rows: Rows) -> Iterator[SystemCall]:
         """Continue with `rows`; the calls that end in them."""
@@ -107,12 +91,12 @@ class _Matcher:
                 call = _begun(rows.texts.get(number, {}), gate, values, time_ns, instruction, vcpu, root)
                 call.process = self._who(root)
                 self._fresh.pop(root, None)
-                self._loaded.pop(root, None)
+                self._starting.take_loaded(root)
                 yield from self._begin(call, values, end)
             elif kind in (Event.SYSRET, Event.IRET):
                 yield from self._return(kind, gate, values, time_ns, instruction, vcpu, root)
             elif kind == Event.PAGE_TABLE:
-                self._load(before, root)
+                self._starting.load(before, root)
             else:
                 yield from self.finish()
 
@@ -120,13 +104,14 @@ class _Matcher:
         """Who runs under `root`: a child that shares its maker's memory, as that of vfork, for as long as its maker waits."""
         borrowers = self._lent.get(root)
         running = self._processes.at(root)
-        return Running(borrowers[-1].pid, running.name) if borrowers else running
+        return Running(next(reversed(borrowers)).pid, running.name) if borrowers else running
 
     def finish(self) -> Iterator[SystemCall]:
         """What is open, and is not known any more."""
-        calls = {id(each): each.call for stack in (*self._open.values(), self._starting) for each in stack}.values()
-        self._open, self._children, self._fresh, self._lent = {}, [], {}, {}
-        self._starting, self._loaded = [], {}
+        waiting = itertools.chain(*self._open.values(), self._starting)
+        calls = {id(each): each.call for each in waiting}.values()
+        self._open, self._children, self._starting = {}, Children(), Starting()
+        self._fresh, self._lent = {}, {}
         return iter(sorted(calls, key=lambda call: call.time_ns))
 
     def _begin(self, call: SystemCall, values: list[int], end: int) -> Iterator[SystemCall]:
@@ -136,29 +121,26 @@ class _Matcher:
         while stack and stack[-1].child is None:
             left = stack.pop()
             # A new program's old page table is free for others before the call returns.
-            if not self._has_loaded(left):
-                yield self._drop(left)
+            if not left.loaded:
+                self._starting.drop(left)
+                yield left.call
         if call.name in _ENDLESS:
             call.outcome = Outcome.NO_RETURN
             yield call
             return
-        made = _Open(call, key, end)
+        made = Open(call, key, end)
         stack.append(made)
         if call.name in _MAKERS:
-            made.child = _Child(call, _stack_of_child(call, key[1]), end, Pid())
-            self._children.append(made.child)
+            made.child = Child(call, _stack_of_child(call, key[1]), end)
+            self._children.add(made.child)
         elif call.name in _STARTERS:
-            self._starting.append(made)
-
-    def _drop(self, made: _Open) -> SystemCall:
-        self._starting = [each for each in self._starting if each is not made]
-        return made.call
+            self._starting.add(made)
 
     def _return(
         self, kind: int, gate: int, values: list[int], time_ns: int, instruction: int, vcpu: int, root: int
     ) -> Iterator[SystemCall]:
         result, stack_pointer, address = values[:3]
-        loaded = self._loaded.pop(root, ())
+        loaded = self._starting.take_loaded(root)
         made = self._waiting(root, stack_pointer, result)
         if kind == Event.IRET and gate == _PROGRAM_STARTS:
             for started in loaded:
@@ -181,18 +163,21 @@ class _Matcher:
                 *(_signed(result, gate), Outcome.BEGAN_BEFORE, None, None, address),
             )
 
-    def _waiting(self, root: int, stack_pointer: int, result: int) -> _Open | None:
+    def _waiting(self, root: int, stack_pointer: int, result: int) -> Open | None:
         """The latest call with this stack that may return `result`: one that begins a program comes back with errors only."""
         for made in reversed(self._open.get((root, stack_pointer), ())):
             if made.call.name not in _STARTERS or _signed(result, made.call.gate) < 0:
                 return made
         return None
 
-    def _end(self, made: _Open, result: int, address: int, time_ns: int, instruction: int, vcpu: int) -> SystemCall:
+    def _end(self, made: Open, result: int, address: int, time_ns: int, instruction: int, vcpu: int) -> SystemCall:
         call = made.call
         stack = self._open.get(made.key, [])
-        if made in stack:
-            stack.remove(made)
+        # Only calls that make a child have others above them, and of those at most one.
+        for place in range(1, min(len(stack), 2) + 1):
+            if stack[-place] is made:
+                del stack[-place]
+                break
         if not stack:
             self._open.pop(made.key, None)
         call.address, call.duration_ns = address, time_ns - call.time_ns
@@ -210,39 +195,26 @@ class _Matcher:
         if made.child is not None:
             made.child.pid.value = call.result if call.result and call.result > 0 else None
             if made.child.pid.value is None:
-                self._children = [each for each in self._children if each is not made.child]
-            borrowers = self._lent.get(call.root, [])
-            if made.child in borrowers:
-                borrowers.remove(made.child)
-        return self._drop(made)
+                self._children.drop(made.child)
+            self._lent.get(call.root, {}).pop(made.child, None)
+        self._starting.drop(made)
+        return call
 
     def _is_child(self, stack_pointer: int, address: int, root: int) -> bool:
         """Whether this is how a child that was made begins."""
         if self._fresh.get(root) == (stack_pointer, address):
             return True
-        for child in self._children:
-            if child.end in (NO_END, address & 0xFFF) and child.stack in (None, stack_pointer):
-                self._children.remove(child)
-                self._fresh[root] = stack_pointer, address
-                if root != child.maker.root:
-                    self._processes.begin(root, self._who(child.maker.root).name, child.pid)
-                elif child.maker.result is None and not _makes_thread(child.maker):
-                    self._lent.setdefault(root, []).append(child)
-                return True
-        return False
+        child = self._children.take(stack_pointer, address)
+        if child is None:
+            return False
+        self._fresh[root] = stack_pointer, address
+        if root != child.maker.root:
+            self._processes.begin(root, self._who(child.maker.root).name, child.pid)
+        elif child.maker.result is None and not _makes_thread(child.maker):
+            self._lent.setdefault(root, {})[child] = None
+        return True
 
-    def _load(self, before: int, root: int) -> None:
-        if root != before:
-            for made in reversed(self._starting):
-                # The latest call: an earlier one from there has left that root, which is another's now.
-                if made.call.root == before:
-                    self._loaded.setdefault(root, []).append(made)
-                    return
-
-    def _has_loaded(self, made: _Open) -> bool:
-        return any(made in each for each in self._loaded.values())
-
-    def _enter(self, made: _Open, root: int) -> None:
+    def _enter(self, made: Open, root: int) -> None:
         """A new program runs under `root`, in the process that started it."""
         path = made.call.texts.get(_STARTERS[made.call.name], (b"", False))[0]
         self._processes.execute(root, made.call.process.pid, path)
@@ -280,7 +252,7 @@ def _has_exact_return(gate: Gate) -> bool:
     return gate in (Gate.SYSCALL, Gate.INT_80)
 
 
-def _comes_back(made: _Open, address: int) -> bool:
+def _comes_back(made: Open, address: int) -> bool:
     """Whether a return to `address` is that of a call, or to make it again, and not that of an interrupt of who shares the stack."""
     if made.end == NO_END or not _has_exact_return(made.call.gate):
         return True

@@ -43,6 +43,13 @@ def test_rows_of_several_vcpus_are_merged_by_time(tmp_path):
     assert [rows.texts[number][0][0] for number in calls.nonzero()[0].tolist()] == [b"one", b"other"]
 
 
+def test_texts_are_those_of_their_call_and_no_more_than_a_plugin_makes(tmp_path):
+    loose, piece = text(0, b"loose"), text(0, b"abcd", True)
+    words = window(loose, call(2, at=10), *[piece] * 9, text(1, b"one"), returns(3, at=20), loose)
+    (rows,) = rows_of(tmp_path, [words])
+    assert rows.texts == {1: {0: (b"abcd" * 4, True), 1: (b"one", False)}}
+
+
 def test_events_of_older_releases_have_no_arguments(tmp_path):
     (rows,) = rows_of(tmp_path, [window([1, *event(Event.SYSCALL, 39, 0)])])
     assert not has_arguments(rows.columns) and rows.columns["values"][1, 0] == 39

@@ -220,3 +220,29 @@ def test_texts_in_pieces_are_one(tmp_path):
 def test_a_trace_of_an_older_release_is_refused_in_words(tmp_path):
     with pytest.raises(TraceError, match="older release"):
         calls_of(tmp_path, [1, *event(Event.SYSCALL, 39, 0)])
+
+
+def test_a_trace_without_events_is_refused_in_words(tmp_path):
+    path = record_words(tmp_path / "trace", Callers, [window()], features=1)
+    with TraceReader(path) as trace, pytest.raises(TraceError, match="without events"):
+        list(iter_calls(trace))
+
+
+@pytest.mark.parametrize("words", [call(39, at=10, gate=4), [2, *event(Event.SYSRET, *[0] * 8, small=0x1FF)]])
+def test_a_way_into_the_kernel_that_there_is_not_is_refused(tmp_path, words):
+    with pytest.raises(TraceError, match="is damaged"):
+        calls_of(tmp_path, words)
+
+
+def test_a_call_from_code_that_was_left_out_ends_like_any_other(tmp_path):
+    """The last block that was recorded says nothing of where it returns to."""
+    left_out = event(Event.LEFT_OUT, 3, 0)
+    hidden = call(0, 3, at=10)[1:]
+    found = calls_of(tmp_path, call(39, at=1), returns(7, at=2), left_out, hidden, returns(5, at=20, address=0x402345))
+    assert brief(found) == [("getpid", 7, "returned", 1), ("read", 5, "returned", 10)]
+
+
+def test_a_call_from_recorded_code_knows_its_end_where_other_code_was_left_out(tmp_path):
+    left_out = event(Event.LEFT_OUT, 3, 0)
+    found = calls_of(tmp_path, left_out, call(0, 3, at=10), left_out, iret(0, at=20, address=END - 2))
+    assert brief(found) == [("read", None, "restarted", 10)]
