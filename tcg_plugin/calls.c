@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Where the lower half of linear addresses ends, which is the program's. */
+#define USER_END (UINT64_C(1) << 47)
+
 enum { ARGUMENTS = 6, TEXT_BYTES = 4 * GB_TEXT_WORDS, TEXT_PIECES = 4, RET_BYTES = 40 };
 
 static uint64_t half(gb_register which)
@@ -35,10 +38,13 @@ static void read_arguments(gb_gate gate, uint64_t to[ARGUMENTS])
     }
 }
 
-/* Up to `length` bytes at `address`, or up to a zero, in pieces. A piece ends with its page: the next may not be mapped. */
+/*
+ * Up to `length` bytes at `address`, or up to a zero, in pieces. A piece ends with its page: the next may not be mapped. Nothing
+ * beyond the program's half: the program chose the address, and to read a device that the kernel has mapped there changes it.
+ */
 static void put_text(gb_ring *ring, unsigned argument, uint64_t address, uint64_t length, bool ends_with_zero)
 {
-    for (unsigned piece = 0; piece < TEXT_PIECES && length; piece++) {
+    for (unsigned piece = 0; piece < TEXT_PIECES && length && address < USER_END; piece++) {
         uint32_t words[GB_TEXT_WORDS] = {0};
         uint64_t bytes = GB_PAGE_BYTES - address % GB_PAGE_BYTES;
         bytes = bytes < TEXT_BYTES ? bytes : TEXT_BYTES;

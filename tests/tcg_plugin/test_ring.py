@@ -14,7 +14,7 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
 
-@pytest.mark.parametrize("name", ["ring", "dictionary", "values"])
+@pytest.mark.parametrize("name", ["ring", "dictionary", "values", "calls"])
 def test_unit_tests_in_c_pass_under_the_sanitizers(name, tmp_path):
     program = tmp_path / name
     sources = [HERE / f"{name}_test.c", build.FOLDER / f"{name}.c"]
