@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_bridge.trace.calls.table import ARGUMENTS, X32, call_of, text_arguments
+from qemu_bridge.trace.calls.table import ARGUMENTS, X32, _calls, call_of, text_arguments
 from tcg_plugin.layout import MAX_CALLS, TEXT_OF_LENGTH, Gate
 
 HEADERS = Path("/usr/include/x86_64-linux-gnu/asm")
@@ -16,8 +16,11 @@ def test_numbers_are_the_headers(gate, header):
     if not (HEADERS / header).exists():
         pytest.skip("the kernel's headers are not installed")
     stated = re.findall(r"#define __NR_(\w+) (\d+)", (HEADERS / header).read_text())
-    assert len(stated) > 300
-    assert [(call_of(gate, int(number)).name, number) for _, number in stated] == stated
+    # A later kernel's headers have later numbers, and an earlier one's lack some.
+    last = max(_calls(gate is Gate.SYSCALL))
+    known = [(name, number) for name, number in stated if int(number) <= last]
+    assert len(known) > 300
+    assert [(call_of(gate, int(number)).name, number) for _, number in known] == known
 
 
 def test_a_number_that_is_not_known_is_shown_with_all_arguments():
