@@ -26,14 +26,15 @@ from ..analysis.naming import Naming
 from ..file.guest_note import read_note
 from ..file.reader import TraceReader
 from .events import NO_END, ROOT_MASK, Rows, has_arguments, has_known_gates, iter_rows
-from .pending import Child, Children, Open, Starting
-from .processes import Pid, Processes, Running
+from .pending import Child, Children, Lent, Open, Starting
+from .processes import Pid, Processes, Running, learn
 from .system_call import Outcome, SystemCall
 from .table import call_of
 
 _INSTRUCTION_BYTES = 2
 """Of syscall, sysenter and int 0x80."""
-_ENDLESS = frozenset(("exit", "exit_group", "rt_sigreturn", "sigreturn"))
+_END = "exit_group"
+_ENDLESS = frozenset(("exit", _END, "rt_sigreturn", "sigreturn"))
 _MAKERS = frozenset(("fork", "vfork", "clone", "clone3"))
 _STARTERS = {"execve": 0, "execveat": 1}
 """Which argument is the path."""
@@ -77,8 +78,7 @@ class _Matcher:
         self._children = Children()
         self._fresh: dict[int, tuple[int, int]] = {}
         """Roots of children that have made no call yet: where each began, for an exception there returns once more."""
-        self._lent: dict[int, dict[Child, None]] = {}
-        """By root, children that run under their maker's, which waits."""
+        self._lent = Lent()
         self._starting = Starting()
 
     def feed(self, rows: Rows) -> Iterator[SystemCall]:
@@ -89,7 +89,7 @@ class _Matcher:
             kind, gate, end, vcpu, time_ns, root, before, instruction, values = row
             if kind == Event.SYSCALL:
                 call = _begun(rows.texts.get(number, {}), gate, values, time_ns, instruction, vcpu, root)
-                call.process = self._who(root)
+                call.process = self._who(call, values[7])
                 self._fresh.pop(root, None)
                 self._starting.take_loaded(root)
                 yield from self._begin(call, values, end)
@@ -97,21 +97,28 @@ class _Matcher:
                 yield from self._return(kind, gate, values, time_ns, instruction, vcpu, root)
             elif kind == Event.PAGE_TABLE:
                 self._starting.load(before, root)
+                if root != before:
+                    self._processes.load(root)
             else:
                 yield from self.finish()
 
-    def _who(self, root: int) -> Running:
-        """Who runs under `root`: a child that shares its maker's memory, as that of vfork, for as long as its maker waits."""
-        borrowers = self._lent.get(root)
-        running = self._processes.at(root)
-        return Running(next(reversed(borrowers)).pid, running.name) if borrowers else running
+    def _who(self, call: SystemCall, stack_pointer: int) -> Running:
+        """Who makes `call`: perhaps a child that shares its maker's memory, as that of vfork, for as long as its maker waits."""
+        running, child = self._processes.at(call.root), self._lent.find(call.root, stack_pointer)
+        if child is None:
+            if call.name == _END:
+                self._processes.end(call.root)
+            return running
+        # What does this while its maker waits is no thread.
+        child.is_process |= call.name == _END or call.name in _STARTERS
+        return Running(child.pid, running.name)
 
     def finish(self) -> Iterator[SystemCall]:
         """What is open, and is not known any more."""
         waiting = itertools.chain(*self._open.values(), self._starting)
         calls = {id(each): each.call for each in waiting}.values()
         self._open, self._children, self._starting = {}, Children(), Starting()
-        self._fresh, self._lent = {}, {}
+        self._fresh, self._lent = {}, Lent()
         return iter(sorted(calls, key=lambda call: call.time_ns))
 
     def _begin(self, call: SystemCall, values: list[int], end: int) -> Iterator[SystemCall]:
@@ -131,7 +138,8 @@ class _Matcher:
         made = Open(call, key, end)
         stack.append(made)
         if call.name in _MAKERS:
-            made.child = Child(call, _stack_of_child(call, key[1]), end)
+            # Of clone3 the flags are not recorded.
+            made.child = Child(call, _stack_of_child(call, key[1]), end, call.name != "clone3")
             self._children.add(made.child)
         elif call.name in _STARTERS:
             self._starting.add(made)
@@ -191,12 +199,14 @@ class _Matcher:
             call.outcome = Outcome.RESTARTED
         else:
             call.outcome, call.result = Outcome.RETURNED, _signed(result, call.gate)
-            self._processes.learn(call.root, call.name, call.result)
+            learn(call.process, call.name, call.result)
         if made.child is not None:
+            is_thread = self._lent.drop(made.child) and not made.child.is_process
             made.child.pid.value = call.result if call.result and call.result > 0 else None
             if made.child.pid.value is None:
                 self._children.drop(made.child)
-            self._lent.get(call.root, {}).pop(made.child, None)
+            elif is_thread:
+                made.child.pid.value = call.process.pid.value
         self._starting.drop(made)
         return call
 
@@ -209,9 +219,10 @@ class _Matcher:
             return False
         self._fresh[root] = stack_pointer, address
         if root != child.maker.root:
-            self._processes.begin(root, self._who(child.maker.root).name, child.pid)
+            self._processes.begin(root, child.maker.process.name, child.pid)
         elif child.maker.result is None and not _makes_thread(child.maker):
-            self._lent.setdefault(root, {})[child] = None
+            child.began = stack_pointer
+            self._lent.add(root, child)
         return True
 
     def _enter(self, made: Open, root: int) -> None:
@@ -243,8 +254,7 @@ def _stack_of_child(call: SystemCall, stack_pointer: int) -> int | None:
 
 
 def _makes_thread(call: SystemCall) -> bool:
-    """Of clone3 the flags are not recorded: it makes threads more often than processes that share memory."""
-    return call.name == "clone3" or (call.name == "clone" and call.arguments[0] & _CLONE_THREAD != 0)
+    return call.name == "clone" and call.arguments[0] & _CLONE_THREAD != 0
 
 
 def _has_exact_return(gate: Gate) -> bool:

@@ -10,6 +10,11 @@ from .events import NO_END
 from .processes import Pid
 from .system_call import SystemCall
 
+_STACK_BYTES = 64 << 10
+"""What a child uses before it begins a program; threads have more."""
+_MOST_LENT = 16
+"""Children under one root that are looked at: one may make another."""
+
 
 @dataclass(slots=True, eq=False)
 class Child:
@@ -19,7 +24,11 @@ class Child:
     stack: int | None
     """None: not known."""
     end: int
+    is_process: bool
+    """False: it may be a thread, for all that is known."""
     pid: Pid = field(default_factory=Pid)
+    began: int = 0
+    """Its stack then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +76,32 @@ class Children:
         child = min(found)[1]
         self.drop(child)
         return child
+
+
+class Lent:
+    """Children that run under their maker's root while it waits, as those of vfork do; its other threads do not wait."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[Child, None]] = {}
+
+    def add(self, root: int, child: Child) -> None:
+        """`child` begins under `root`."""
+        self._found.setdefault(root, {})[child] = None
+
+    def drop(self, child: Child) -> bool:
+        """Whether `child` was here; its maker waits no more."""
+        root = child.maker.root
+        same = self._found.get(root, {})
+        was_here = child in same
+        same.pop(child, None)
+        if not same:
+            self._found.pop(root, None)
+        return was_here
+
+    def find(self, root: int, stack_pointer: int) -> Child | None:
+        """The latest whose stack that is: a child calls functions from where it began, and threads have stacks far from each other."""
+        latest = itertools.islice(reversed(self._found.get(root, {})), _MOST_LENT)
+        return next((child for child in latest if abs(child.began - stack_pointer) <= _STACK_BYTES), None)
 
 
 class Starting:

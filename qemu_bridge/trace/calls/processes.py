@@ -39,6 +39,7 @@ class Processes:
     def __init__(self, known: Iterable[tuple[int, int, str]], name: Callable[[int], str]) -> None:
         """`known` at the beginning: root, pid and name. `name` gives ``PID NAME`` of a root that is not among them, or nothing."""
         self._name = name
+        self._ended: set[int] = set()
         self._of_root = {root: Running(Pid(pid), text) for root, pid, text in known}
 
     def at(self, root: int) -> Running:
@@ -51,15 +52,29 @@ class Processes:
 
     def begin(self, root: int, name: str, pid: Pid) -> None:
         """A process `pid` begins under `root`, as a copy of one called `name`."""
-        self._of_root[root] = Running(pid, name)
+        self._set(root, Running(pid, name))
 
     def execute(self, root: int, pid: Pid, path: bytes) -> None:
         """The process `pid` begins the program at `path`, under a new `root`."""
         name = path.rpartition(b"/")[2][:_NAME_BYTES].decode(errors="replace")
-        self._of_root[root] = Running(pid, name)
+        self._set(root, Running(pid, name))
 
-    def learn(self, root: int, call: str, result: int) -> None:
-        """A call under `root` returned `result`, which may be the number of the process."""
-        if call in _OWN_NUMBER and result > 0:
-            running = self.at(root)
-            running.pid.value = running.pid.value or result
+    def _set(self, root: int, running: Running) -> None:
+        self._ended.discard(root)
+        self._of_root[root] = running
+
+    def end(self, root: int) -> None:
+        """The process under `root` ends. Its threads may go on for a moment where they run; when `root` is loaded again, it is another's."""
+        self._ended.add(root)
+
+    def load(self, root: int) -> None:
+        """`root` is loaded in place of another."""
+        if root in self._ended:
+            self._ended.discard(root)
+            self._of_root.pop(root, None)
+
+
+def learn(running: Running, call: str, result: int) -> None:
+    """A call of `running` returned `result`, which may be its number."""
+    if call in _OWN_NUMBER and result > 0:
+        running.pid.value = running.pid.value or result

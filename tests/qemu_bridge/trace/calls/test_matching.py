@@ -160,6 +160,59 @@ def test_a_child_of_vfork_runs_on_its_makers_stack(tmp_path):
     ]
 
 
+def who(calls):
+    return [(each.name, each.result, str(each.process)) for each in calls]
+
+
+def test_a_child_of_posix_spawn_has_its_own_number(tmp_path):
+    """It is made by clone3, whose flags are not recorded, has a stack of its own, and executes a program while its maker waits."""
+    found = calls_of(
+        tmp_path,
+        *(call(39, at=1), returns(70, at=2), call(435, at=10), returns(0, at=11, stack=0x80000)),
+        *(call(3, 5, at=12, stack=0x7FF00), returns(0, at=13, stack=0x7FF00)),
+        *(call(59, 0x10, at=14, stack=0x7F000), text(0, b"/bin/one"), load(OTHER_ROOT)),
+        *(iret(0, at=15, stack=0x100, begins=True), call(39, at=16, stack=0x90), load(ROOT), returns(77, at=17)),
+        *(load(OTHER_ROOT), returns(77, at=18, stack=0x90), load(ROOT), call(39, at=19), returns(70, at=20)),
+    )
+    assert who(found) == [
+        *(("getpid", 70, "70 ?"), ("clone3", 77, "70 ?"), ("close", 0, "77 ?"), ("execve", 0, "77 ?")),
+        *(("getpid", 77, "77 one"), ("getpid", 70, "70 ?")),
+    ]
+
+
+def test_a_thread_that_clone3_made_is_of_its_process(tmp_path):
+    found = calls_of(
+        tmp_path,
+        *(call(39, at=1), returns(70, at=2), call(435, at=10), returns(0, at=11, stack=0x80000)),
+        *(call(3, 5, at=12, stack=0x7FF00), returns(0, at=13, stack=0x7FF00), returns(71, at=14)),
+        *(call(3, 6, at=15, stack=0x7FF00), returns(0, at=16, stack=0x7FF00)),
+    )
+    assert who(found)[1:] == [("clone3", 71, "70 ?"), ("close", 0, "70 ?"), ("close", 0, "70 ?")]
+
+
+def test_other_threads_of_a_process_that_waits_in_vfork_are_not_the_child(tmp_path):
+    found = calls_of(
+        tmp_path,
+        *(call(39, at=1), returns(70, at=2), call(58, at=10), returns(0, at=11)),
+        *(call(39, at=12, stack=0x900000), returns(70, at=13, stack=0x900000)),
+        *(call(3, 5, at=14), returns(0, at=15), call(231, 1, at=16), returns(77, at=17), load(OTHER_ROOT), load(ROOT)),
+        *(call(39, at=18), returns(70, at=19)),
+    )
+    assert who(found)[1:] == [
+        *(("vfork", 77, "70 ?"), ("getpid", 70, "70 ?"), ("close", 0, "77 ?"), ("exit_group", None, "77 ?")),
+        ("getpid", 70, "70 ?"),
+    ]
+
+
+def test_a_page_table_of_a_process_that_ended_has_its_name_no_more(tmp_path):
+    found = calls_of(
+        tmp_path,
+        *(call(39, at=1), returns(70, at=2), call(231, 0, at=3), load(OTHER_ROOT), load(ROOT)),
+        *(call(3, 5, at=4), returns(0, at=5)),
+    )
+    assert who(found) == [("getpid", 70, "70 ?"), ("exit_group", None, "70 ?"), ("close", 0, "? ?")]
+
+
 def test_calls_of_32_bit_programs_have_numbers_of_their_own(tmp_path):
     found = calls_of(tmp_path, call(20, at=10, gate=Gate.INT_80), iret(0xFFFFFFF6, at=11))
     assert brief(found) == [("getpid", -10, "returned", 1)] and found[0].gate is Gate.INT_80

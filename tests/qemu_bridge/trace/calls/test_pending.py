@@ -18,7 +18,7 @@ def begun(number, root):
 def test_children_begin_in_the_order_in_which_they_were_made():
     children, maker = Children(), begun(57, 0x1000)
     anywhere, here, later, elsewhere = (
-        Child(maker, stack, end) for stack, end in ((None, 2), (0x7000, NO_END), (0x7000, 2), (0x8000, 2))
+        Child(maker, stack, end, True) for stack, end in ((None, 2), (0x7000, NO_END), (0x7000, 2), (0x8000, 2))
     )
     for child in (anywhere, here, later, elsewhere):
         children.add(child)
@@ -48,7 +48,7 @@ def cost(count):
     opened = [Open(begun(59, root), (root, root), 2) for root in range(count)]
     spent = time.process_time()
     for made in opened:
-        children.add(Child(made.call, made.key[1], 2))
+        children.add(Child(made.call, made.key[1], 2, True))
         starting.add(made)
         starting.load(made.call.root, count)
     for made in opened:

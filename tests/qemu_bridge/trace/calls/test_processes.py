@@ -1,6 +1,6 @@
 """Which process a page-table root is of, as time goes by."""
 
-from qemu_bridge.trace.calls.processes import Pid, Processes
+from qemu_bridge.trace.calls.processes import Pid, Processes, learn
 
 
 def test_a_root_has_the_name_of_its_time():
@@ -19,8 +19,19 @@ def test_a_root_has_the_name_of_its_time():
 def test_a_process_that_asks_for_its_number_is_known_from_then_on():
     processes = Processes([], lambda root: "")
     before = processes.at(0x1000)
-    processes.learn(0x1000, "read", 3)
-    processes.learn(0x1000, "getpid", -1)
-    processes.learn(0x1000, "set_tid_address", 12)
-    processes.learn(0x1000, "getpid", 13)
+    learn(before, "read", 3)
+    learn(before, "getpid", -1)
+    learn(before, "set_tid_address", 12)
+    learn(before, "getpid", 13)
     assert before.pid.value == processes.at(0x1000).pid.value == 12
+
+
+def test_a_root_is_nobodys_when_it_is_loaded_after_its_process_ended():
+    processes = Processes([(0x1000, 1, "one"), (0x2000, 2, "two")], lambda root: "")
+    for root in (0x1000, 0x2000):
+        processes.end(root)
+    assert str(processes.at(0x1000)) == "1 one", "its other threads go on for a moment"
+    processes.begin(0x2000, "three", Pid(3))
+    processes.load(0x1000)
+    processes.load(0x2000)
+    assert (str(processes.at(0x1000)), str(processes.at(0x2000))) == ("? ?", "3 three")
