@@ -46,13 +46,18 @@ class Program:
         return ids
 
 
-def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000, vcpus: int = 1, **about) -> Path:
-    """Pieces of words (a piece is a chunk; one list for all vCPUs, or a list for each) through real rings into a file."""
+def record_words(
+    folder: Path, program: Program, words, frame_blocks: int = 1000, vcpus: int = 1, in_turns: bool = False, **about
+) -> Path:
+    """Pieces of words (a piece is a chunk; one list for all vCPUs, or a list for each) through real rings into a file.
+
+    All of one vCPU come before those of the next, or else a piece of each `in_turns`.
+    """
     folder.mkdir(exist_ok=True)
     producer = Producer(folder, vcpus=vcpus, chunk_bytes=16384, chunks=4)
     recorder = Recorder(producer.control, folder / "trace.gbt", {"features": 3, **about}, frame_blocks)
     try:
-        _feed(producer, recorder, program, words if vcpus > 1 else [words])
+        _feed(producer, recorder, program, words if vcpus > 1 else [words], in_turns)
         recorder.finish()
     except HostError:
         with contextlib.suppress(HostError):
@@ -66,13 +71,16 @@ def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000
     return folder / "trace.gbt"
 
 
-def _feed(producer, recorder, program, streams):
+def _feed(producer, recorder, program, streams, in_turns):
     producer.publish(program.records)
-    for vcpu, pieces in enumerate(streams):
-        for number, piece in enumerate(pieces):
-            flags = (ChunkFlag.FIRST if number == 0 else 0) | (ChunkFlag.LAST if number == len(pieces) - 1 else 0)
-            producer.put(piece, vcpu, flags)
-            recorder.step()
+    order = [
+        (number if in_turns else 0, vcpu, number) for vcpu, own in enumerate(streams) for number in range(len(own))
+    ]
+    for _, vcpu, number in sorted(order):
+        last = len(streams[vcpu]) - 1
+        flags = (ChunkFlag.FIRST if number == 0 else 0) | (ChunkFlag.LAST if number == last else 0)
+        producer.put(streams[vcpu][number], vcpu, flags)
+        recorder.step()
     producer.end()
     assert recorder.is_over
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from ..file.reader import TraceReader
 VALUES = 9
 """Of a call: number, six arguments, RSP, time; of a return: result, RSP, RIP, time."""
 NO_END = 0xFFFF
+_NEVER = (1 << 64) - 1
 ROOT_MASK = ((1 << 52) - 1) & ~0x1FFF
 """Of a page-table root: without flags, PCID, and the half that page-table isolation gives to user code."""
 ROW = np.dtype(
@@ -46,22 +48,44 @@ class Rows:
 
 
 def iter_rows(trace: TraceReader) -> Iterator[Rows]:
-    """All system calls, returns, new page tables and gaps of `trace`, in order. With several vCPUs in one piece, for one may be behind the others."""
-    if trace.vcpus == 1:
-        last = 0
-        for frame in trace.frames():
-            rows = _rows(frame, 0, last)
-            last = int(rows.columns["time_ns"][-1]) if len(rows.columns) else last
-            yield rows
-        return
+    """All system calls, returns, new page tables and gaps of `trace`, in order, about a frame's at a time.
+
+    One vCPU may be behind the others, so rows wait until no later frame has one that comes before them.
+    """
+    following = [_NEVER] * len(trace) if trace.vcpus == 1 else _times_that_follow(trace)
     lasts = [0] * trace.vcpus
-    parts: list[Rows] = []
-    for frame in trace.frames():
+    waiting = Rows(np.zeros(0, ROW), {})
+    for frame, until_ns in zip(trace.frames(), following, strict=True):
+        parts = [waiting]
         for vcpu in range(trace.vcpus):
-            rows = _rows(frame, vcpu, lasts[vcpu])
-            lasts[vcpu] = int(rows.columns["time_ns"][-1]) if len(rows.columns) else lasts[vcpu]
-            parts.append(rows)
-    yield _merged(parts)
+            parts.append(_rows(frame, vcpu, lasts[vcpu]))
+            lasts[vcpu] = max([lasts[vcpu], *parts[-1].columns["time_ns"][-1:].tolist()])
+            # An event without a time comes behind what is handed out now.
+            if until_ns != _NEVER:
+                lasts[vcpu] = max(lasts[vcpu], until_ns)
+        rows = _merged(parts) if trace.vcpus > 1 else parts[-1]
+        count = int(
+            np.searchsorted(rows.columns["time_ns"], np.uint64(until_ns), "right" if until_ns == _NEVER else "left")
+        )
+        waiting = Rows(rows.columns[count:], {row - count: found for row, found in rows.texts.items() if row >= count})
+        if count:
+            yield Rows(rows.columns[:count], {row: found for row, found in rows.texts.items() if row < count})
+
+
+def _times_that_follow(trace: TraceReader) -> list[int]:
+    """By frame: the earliest time of an event in a later one."""
+    firsts = [min(_first_time(frame, vcpu) for vcpu in range(trace.vcpus)) for frame in trace.frames()]
+    return [*itertools.accumulate(reversed([*firsts[1:], _NEVER]), min)][::-1] if firsts else []
+
+
+def _first_time(frame: Frame, vcpu: int) -> int:
+    events = frame.events(vcpu)
+    words = events.list.words[events.list.offset] >> 16 & 0xFF
+    firsts = [_NEVER]
+    for kind, place in (*_TIMED.items(), (Event.WINDOW_START, 0)):
+        found = np.flatnonzero((events.types == kind) & (words >= 2 * place + 2))[:1].tolist()
+        firsts += [events.value(index, 2 * place) for index in found]
+    return min(firsts)
 
 
 def _merged(parts: list[Rows]) -> Rows:

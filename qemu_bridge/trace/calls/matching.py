@@ -18,6 +18,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tcg_plugin.layout import Event, Feature, Gate
 
@@ -31,6 +35,7 @@ from .processes import Pid, Processes, Running, learn
 from .system_call import Outcome, SystemCall
 from .table import call_of
 
+_ROWS_AT_ONCE = 4096
 _INSTRUCTION_BYTES = 2
 """Of syscall, sysenter and int 0x80."""
 _END = "exit_group"
@@ -83,9 +88,7 @@ class _Matcher:
 
     def feed(self, rows: Rows) -> Iterator[SystemCall]:
         """Continue with `rows`; the calls that end in them."""
-        columns = rows.columns
-        names = ("kind", "gate", "end", "vcpu", "time_ns", "root", "before", "instruction", "values")
-        for number, row in enumerate(zip(*(columns[name].tolist() for name in names), strict=True)):
+        for number, row in enumerate(_tuples(rows.columns)):
             kind, gate, end, vcpu, time_ns, root, before, instruction, values = row
             if kind == Event.SYSCALL:
                 call = _begun(rows.texts.get(number, {}), gate, values, time_ns, instruction, vcpu, root)
@@ -229,6 +232,14 @@ class _Matcher:
         """A new program runs under `root`, in the process that started it."""
         path = made.call.texts.get(_STARTERS[made.call.name], (b"", False))[0]
         self._processes.execute(root, made.call.process.pid, path)
+
+
+def _tuples(columns: npt.NDArray[np.void]) -> Iterator[tuple[Any, ...]]:
+    """The columns of each row. As Python's numbers a row takes ten times the memory, so few are made at a time."""
+    names = ("kind", "gate", "end", "vcpu", "time_ns", "root", "before", "instruction", "values")
+    for start in range(0, len(columns), _ROWS_AT_ONCE):
+        part = columns[start : start + _ROWS_AT_ONCE]
+        yield from zip(*(part[name].tolist() for name in names), strict=True)
 
 
 def _begun(

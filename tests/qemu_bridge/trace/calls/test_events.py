@@ -1,5 +1,7 @@
 """Events of system calls as rows: in the order of time, with the page-table root and what the vCPU had executed."""
 
+import numpy as np
+import pytest
 from call_words import END, OTHER_ROOT, ROOT, Callers, call, load, returns, text, window
 from trace_producer import Event, event, window_start, window_stop
 from trace_program import record_words
@@ -41,6 +43,33 @@ def test_rows_of_several_vcpus_are_merged_by_time(tmp_path):
     calls = rows.columns["kind"] == Event.SYSCALL
     assert rows.columns["vcpu"][rows.columns["time_ns"] >= 10].tolist() == [0, 1, 1, 1, 0]
     assert [rows.texts[number][0][0] for number in calls.nonzero()[0].tolist()] == [b"one", b"other"]
+
+
+@pytest.mark.parametrize("in_turns", [False, True])
+@pytest.mark.parametrize("idle", [False, True])
+def test_rows_of_several_vcpus_come_by_frame_in_the_order_of_time(tmp_path, idle, in_turns):
+    """The second vCPU is in frames of its own, far behind, or keeps up; and it may do nothing between its first and last call."""
+    count = 40
+    streams = []
+    for vcpu in range(2):
+        wanted = [n for n in range(1, count) if vcpu == 0 or not idle or n in (1, count - 1)]
+        parts = [[*call(2, n, at=100 * n + vcpu), *text(0, b"%d" % n), *load(OTHER_ROOT), *load(ROOT)] for n in wanted]
+        streams.append([window_start(root=ROOT), *parts, window_stop()])
+    parts = rows_of(tmp_path, streams, vcpus=2, frame_blocks=8, in_turns=in_turns)
+    columns = np.concatenate([part.columns for part in parts])
+    times, calls = columns["time_ns"].tolist(), columns[columns["kind"] == Event.SYSCALL]
+    assert times == sorted(times) and len(columns) == sum(len(part.columns) for part in parts)
+    expected = [(n, vcpu) for n in range(1, count) for vcpu in range(2) if vcpu == 0 or not idle or n in (1, count - 1)]
+    assert list(zip(calls["values"][:, 1].tolist(), calls["vcpu"].tolist(), strict=True)) == expected
+    for part in parts:
+        assert {row: b"%d" % part.columns["values"][row, 1] for row in part.texts} == {
+            row: found[0][0] for row, found in part.texts.items()
+        }
+    assert sum(len(part.texts) for part in parts) == len(expected)
+    assert not in_turns or idle or max(len(part.columns) for part in parts) < len(columns) // 3, "few wait"
+    for vcpu in range(2):
+        own = columns[columns["vcpu"] == vcpu]
+        assert own["instruction"].tolist() == sorted(own["instruction"].tolist()), "each in its own order"
 
 
 def test_texts_are_those_of_their_call_and_no_more_than_a_plugin_makes(tmp_path):
