@@ -32,7 +32,7 @@ async def take(machine: ServedMachine, tag: str) -> Checkpoint:
     draft = checkpoints.make_draft(name, tag)
     try:
         devices = draft / checkpoints.DEVICES
-        devices.touch(mode=0o600)
+        devices.touch(mode=0o600, exist_ok=False)
         async with _node(machine, devices, is_new=True):
             taken_at, begun = time.time(), time.monotonic()
             async with machine.vcpus.held() as was_running:

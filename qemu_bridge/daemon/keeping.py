@@ -18,7 +18,7 @@ async def keep(machine: ServedMachine, parts: dict[str, str]) -> None:
     """Keep the machine's state as that of a boot with `parts`; the log says why where it cannot be."""
     try:
         await checkpoints.check(machine)
-        await forks.check_memory(machine)
+        await forks.check_state(machine)
         random = await forks.find_random(machine)
         draft = warm.make_draft()
         try:

@@ -1,16 +1,24 @@
 """A real guest forks: both go on, each by itself, and neither knows what random numbers the other will have."""
 
+import asyncio
 import contextlib
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support import stop
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.forks import joined
-from qemu_bridge.errors import BusyNameError, UsageError
+from qemu_bridge.daemon import forks
+from qemu_bridge.daemon.forks import find_random, joined
+from qemu_bridge.daemon.worker import Worker
+from qemu_bridge.errors import BusyNameError, HostError, UsageError
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import Runstate
+from qemu_bridge.wire.records import Grade, Runstate
 
 _COUNT = "(i=0; while :; do i=$((i+1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count; usleep 10000; done) >/dev/null 2>&1 </dev/null & echo $! >/tmp/counter"
 _LOOK = "i=$(cat /tmp/count); until [ $(cat /tmp/count) -gt $((i+3)) ]; do usleep 10000; done; hostname; head -c 16 /dev/urandom | hexdump"
@@ -74,6 +82,42 @@ def test_forks_of_one_moment_differ_from_it_in_nothing_but_all_that_random_numbe
 
 
 @pytest.mark.guest
+@pytest.mark.every_kernel
+def test_processes_of_a_fork_are_told_that_their_random_numbers_are_old(each_machine):
+    client = each_machine.client
+    if "vdso_rng_data" not in client.type_names("vdso_rng_data").value:
+        pytest.skip("this kernel makes all random numbers itself")
+    each_machine.exec("head -c 1 /dev/random >/dev/null")  # once the generator is seeded
+    base = client.resolve("sym:base_crng").value.ranges[0].ram_offset
+    with each_machine.paused(), forked(each_machine, "aged") as fork:
+        one, other = (np.frombuffer(each.ram.view, np.uint64) for each in (client, fork))
+        differing = np.flatnonzero(one != other)
+        # The kernel keeps its own generation after the key, and tells processes the next number.
+        told = int(one[base // 8 + 4]) + 1
+        assert np.count_nonzero(one[differing] == told) == 1
+        del one, other
+
+
+@pytest.mark.guest
+def test_a_kernel_whose_random_numbers_are_not_all_found_is_refused(machine_612, tmp_path, monkeypatch):
+    connection = machine_612.client.connection
+    worker = Worker(Path(connection.ram_path), connection.layout, tmp_path / "pages")
+    served = SimpleNamespace(worker=worker, connection=connection, state=SimpleNamespace(grade=Grade.LIVE), epoch=0)
+
+    async def find() -> tuple[tuple[int, int], ...]:
+        try:
+            found = await find_random(served)
+            monkeypatch.setattr(forks, "_OF_PROCESSES", ("gone", "*gone_too"))
+            with pytest.raises(UsageError, match="vdso_rng_data"):
+                await find_random(served)
+            return found
+        finally:
+            await worker.close()
+
+    assert [size for _, size in asyncio.run(find())][-1] == 8
+
+
+@pytest.mark.guest
 def test_what_cannot_be_forked_is_refused_and_leaves_nothing(machine):
     before = files()
     with pytest.raises(BusyNameError, match="runs already"):
@@ -82,6 +126,31 @@ def test_what_cannot_be_forked_is_refused_and_leaves_nothing(machine):
         machine.client.fork("../x")
     assert files() <= before
     assert machine.client.status().runstate is Runstate.RUNNING
+
+
+@pytest.mark.guest
+def test_a_device_whose_state_qemu_cannot_write_is_refused_and_named(isolated_folders):
+    launch(MachineConfig(name="disk", memory=16 << 20, qemu_args=("-S", "-device", "nvme,serial=1")))
+    try:
+        with Client.connect("disk") as client, pytest.raises(UsageError, match="nvme"):
+            client.fork("disk-2")
+        assert not connection.is_alive("disk-2")
+    finally:
+        stop("disk")
+
+
+@pytest.mark.guest
+def test_a_link_that_was_planted_where_a_file_is_to_be_is_not_followed(machine, tmp_path):
+    target, pid = tmp_path / "target", machine.client.status().daemon_pid
+    target.write_text("as it was")
+    planted = connection.ram_folder() / f"{connection.shared_prefix()}planted-{pid}.devices"
+    planted.symlink_to(target)
+    try:
+        with pytest.raises(HostError, match="there already"):
+            machine.client.fork("planted")
+        assert target.read_text() == "as it was" and not connection.is_alive("planted")
+    finally:
+        planted.unlink(missing_ok=True)
 
 
 def test_what_lies_across_a_page_is_one_place_and_what_each_processor_has_is_its_own():
