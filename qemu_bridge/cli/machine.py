@@ -239,6 +239,8 @@ def _start_warm(config: MachineConfig, daemon: WaitingDaemon | None = None, list
         try:
             return launch(config, daemon, listen=listen, moment=moment)
         except (HostError, MachineError) as error:
+            if isinstance(error, MachineError):  # QEMU cannot load it, though it is as it was kept
+                warm.forget(parts)
             reason, daemon = f"what was kept of its first boot cannot be used: {error}", None
     say(f"{config.name} boots: {reason}")
     return launch(config, daemon, listen=listen, keep=parts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from pathlib import Path
 
 from ..errors import GlassBoxError
+from ..memory.sparse import data_bytes
 from ..timeline import warm
 from . import checkpoints, forks
 from .served import ServedMachine
@@ -19,6 +21,7 @@ async def keep(machine: ServedMachine, parts: dict[str, str]) -> None:
     try:
         await checkpoints.check(machine)
         await forks.check_state(machine)
+        warm.check_size(data_bytes(Path(machine.connection.ram_path), machine.connection.layout.size))
         random = await forks.find_random(machine)
         draft = warm.make_draft()
         try:

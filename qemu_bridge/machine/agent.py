@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import secrets
 import shlex
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import MachineError, MachineGoneError, UsageError
@@ -57,6 +58,10 @@ class Ended(NamedTuple):
     timed_out: bool = False
 
 
+Run = Callable[[str | Sequence[str], float], Awaitable[Ended]]
+"""Runs a command, as `Agent.run` does."""
+
+
 class Agent:
     """One shell that runs one command at a time; further calls queue."""
 
@@ -72,20 +77,29 @@ class Agent:
         After `timeout_s`, in whole seconds, the guest kills the command: `Ended.timed_out`. `MachineError` if the guest does not report even that, or
         if a stream is longer than `OUTPUT_LIMIT`.
         """
+        with self._told(timeout_s):
+            async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
+                return await self._run_now(command, timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[Run]:
+        """A context in which nobody else's command runs, not even between two; yields what runs one there, as `run` does."""
+
+        async def run(command: str | Sequence[str], timeout_s: float) -> Ended:
+            with self._told(timeout_s):
+                async with asyncio.timeout(timeout_s + _GRACE_S):
+                    return await self._run_now(command, timeout_s)
+
+        async with self._lock:
+            yield run
+
+    @contextlib.contextmanager
+    def _told(self, timeout_s: float) -> Iterator[None]:
+        """A context that says what became of a command, in place of how that was noticed."""
         if not 0 < timeout_s <= LONGEST_S:
             raise UsageError(f"a timeout of {timeout_s:g} s is unsupported; give more than 0 and at most {LONGEST_S:g}")
-        line = command if isinstance(command, str) else shlex.join(command)
-        nonce = secrets.token_hex(16)
         try:
-            async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
-                (output, writer), (errors, _) = await self._open()
-                begun = time.monotonic()
-                writer.write(_wrap(line, timeout_s, nonce))
-                await writer.drain()
-                ended = await _collect(output, errors, nonce.encode())
-                # A command may end with such a status on its own, but then it has not used up its time.
-                is_late = time.monotonic() - begun >= _limit(timeout_s) - _CLOCK_S
-                return ended._replace(timed_out=is_late and ended.exit_status in _KILLED)
+            yield
         except TimeoutError:
             busy = "it still runs an earlier one" if self._lock.locked() else "is it booted, paused or stuck?"
             raise MachineError(
@@ -93,6 +107,18 @@ class Agent:
             ) from None
         except (asyncio.IncompleteReadError, OSError):
             raise MachineGoneError("the machine ended while it ran the command") from None
+
+    async def _run_now(self, command: str | Sequence[str], timeout_s: float) -> Ended:
+        line = command if isinstance(command, str) else shlex.join(command)
+        nonce = secrets.token_hex(16)
+        (output, writer), (errors, _) = await self._open()
+        begun = time.monotonic()
+        writer.write(_wrap(line, timeout_s, nonce))
+        await writer.drain()
+        ended = await _collect(output, errors, nonce.encode())
+        # A command may end with such a status on its own, but then it has not used up its time.
+        is_late = time.monotonic() - begun >= _limit(timeout_s) - _CLOCK_S
+        return ended._replace(timed_out=is_late and ended.exit_status in _KILLED)
 
     async def _open(self) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         # Both writers are kept: one that is forgotten closes its socket.

@@ -40,6 +40,7 @@ class Moment(Record, frozen=True):
         is_ready, is_running: the guest's user space was up, and its vCPUs go on at once.
         hostname: what the guest is to be called; empty: as it is called already.
         console: a file with what it printed until then; None: nothing is known of that.
+        checksum: CRC-32 of `devices`; None where nobody can have replaced that file.
     """
 
     ram: Path
@@ -50,6 +51,7 @@ class Moment(Record, frozen=True):
     is_running: bool = True
     hostname: str = ""
     console: Path | None = None
+    checksum: int | None = None
 
 
 class StartRequest(Record, frozen=True, tag="start"):

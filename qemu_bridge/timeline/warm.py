@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import UsageError
-from ..host.folders import cache_folder
+from ..errors import HostError, UsageError
+from ..host.folders import cache_folder, own_folder
 from ..host.plain_file import file_state
 from ..machine.config import Endpoints, MachineConfig, qemu_argv
 from ..machine.requests import Moment, RamCopy
@@ -74,14 +74,14 @@ def parts_of(config: MachineConfig, qemu: str) -> dict[str, str]:
         "vCPUs": str(config.smp),
         "machine type": config.machine,
         "accelerator": config.accelerator,
-        "QEMU": f"{program} {_identity(program)}",
+        "QEMU": _identity(program),
         "CPU": _cpu(),
         "arguments": " ".join(words),
     }
 
 
 def _identity(path: Path | None) -> str:
-    return "" if path is None else f"{path.resolve()} {file_state(path)}"
+    return "" if path is None else file_state(path.resolve())
 
 
 def _cpu() -> str:
@@ -93,7 +93,8 @@ def _cpu() -> str:
 
 
 def _folder() -> Path:
-    return cache_folder("warm")
+    folder = cache_folder("warm")
+    return own_folder(folder, f"folder {folder} of kept boots", "XDG_CACHE_HOME")
 
 
 def _path(parts: Mapping[str, str]) -> Path:
@@ -106,16 +107,29 @@ def find_kept(parts: Mapping[str, str]) -> tuple[Moment | None, str]:
     if not (path / RECORD).is_file():
         return None, _reason(parts)
     try:
-        kept = msgspec.json.decode((path / RECORD).read_bytes(), type=Kept)
-        state = (path / DEVICES).read_bytes()
-        if zlib.crc32(state) != kept.devices or (path / RAM).stat().st_size != kept.copy.size:
-            raise ValueError
+        kept = _read(path)
     except (OSError, ValueError):
-        forget(parts)
-        return None, "what was kept of its first boot is damaged, and is removed"
+        return None, "what was kept of its first boot is damaged"
     with contextlib.suppress(OSError):
         os.utime(path / RECORD)
-    return Moment(path / RAM, path / DEVICES, kept.copy, kept.random, console=path / CONSOLE), ""
+    moment = Moment(path / RAM, path / DEVICES, kept.copy, kept.random, console=path / CONSOLE, checksum=kept.devices)
+    return moment, ""
+
+
+def _read(path: Path) -> Kept:
+    """The record in folder `path`; `OSError` or `ValueError` where the rest is not what it says, as far as that is soon known."""
+    kept = msgspec.json.decode((path / RECORD).read_bytes(), type=Kept)
+    if zlib.crc32((path / DEVICES).read_bytes()) != kept.devices or (path / RAM).stat().st_size != kept.copy.size:
+        raise ValueError
+    return kept
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether what is kept in folder `path` is what its record says, byte for byte."""
+    try:
+        return describe_copy(path / RAM) == _read(path).copy
+    except (OSError, ValueError):
+        return False
 
 
 def _reason(parts: Mapping[str, str]) -> str:
@@ -132,41 +146,69 @@ def _reason(parts: Mapping[str, str]) -> str:
 
 def _iter_kept() -> Iterator[tuple[Path, Kept]]:
     """Yield folder and record of all that is kept."""
-    for path in _folder().glob(f"*/{RECORD}"):
+    for path in _records():
         with contextlib.suppress(OSError, msgspec.DecodeError):
             yield path.parent, msgspec.json.decode(path.read_bytes(), type=Kept)
 
 
+def _records() -> list[Path]:
+    """The records of all that is kept; drafts are not kept yet."""
+    return [path for path in _folder().glob(f"*/{RECORD}") if not path.parent.name.startswith(_DRAFT)]
+
+
 def forget(parts: Mapping[str, str]) -> None:
-    """Remove what is kept of a boot with these `parts`."""
-    shutil.rmtree(_path(parts), ignore_errors=True)
+    """Remove what is kept of a boot with these `parts`, all of it at once for whoever looks for it."""
+    left = make_draft()
+    with contextlib.suppress(OSError):
+        _path(parts).rename(left)
+    shutil.rmtree(left, ignore_errors=True)
 
 
 def make_draft() -> Path:
     """A new folder for what is to be kept, which `keep` gives its name; the caller removes it if that fails."""
-    folder = _folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
+    return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=_folder()))
+
+
+def check_size(size: int) -> None:
+    """`HostError` for a state of `size` bytes that is more than all that is kept may be."""
+    if size > LIMIT:
+        raise HostError(
+            f"its state has {size >> 20} MiB, and all that is kept may have {LIMIT >> 20} MiB; start it with less --memory"
+        )
 
 
 def keep(draft: Path, parts: dict[str, str], random: tuple[tuple[int, int], ...]) -> None:
-    """Keep what lies in `draft` as the state of a boot with these `parts`, and remove what is too much then."""
+    """Keep what lies in `draft` as the state of a boot with these `parts`, and remove what is too much then.
+
+    What is kept of the same boot already stays if it is whole: machines may be loading it. `HostError` for what is too large.
+    """
+    check_size(_size(draft))
     kept = Kept(parts, describe_copy(draft / RAM), zlib.crc32((draft / DEVICES).read_bytes()), random)
     (draft / RECORD).write_bytes(msgspec.json.encode(kept))
-    forget(parts)
-    with contextlib.suppress(OSError):  # another machine kept the same meanwhile
-        draft.rename(_path(parts))
+    if not _is_whole(_path(parts)):
+        forget(parts)
+        with contextlib.suppress(OSError):  # another machine kept the same meanwhile
+            draft.rename(_path(parts))
     _limit()
+
+
+def _size(folder: Path) -> int:
+    """The bytes on disk of what lies in `folder`."""
+    return sum(512 * each.stat().st_blocks for each in folder.iterdir())
 
 
 def _limit() -> None:
     """Remove what was not used for longest until the rest has at most `LIMIT` bytes; and drafts of killed processes."""
     for path in _folder().glob(f"{_DRAFT}*"):
-        if time.time() - path.stat().st_mtime > _DRAFT_S:
-            shutil.rmtree(path, ignore_errors=True)
-    found = sorted(_folder().glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            if time.time() - path.stat().st_mtime > _DRAFT_S:
+                shutil.rmtree(path, ignore_errors=True)
+    found = []
+    for path in _records():
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, _size(path.parent), path.parent))
     total = 0
-    for path in found:
-        total += sum(512 * each.stat().st_blocks for each in path.parent.iterdir())
+    for _, size, path in sorted(found, reverse=True):
+        total += size
         if total > LIMIT:
-            shutil.rmtree(path.parent, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)

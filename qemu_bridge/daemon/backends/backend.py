@@ -16,7 +16,7 @@ from ...memory.addresses import RamLayout
 from ...wire.records import Origin
 
 if TYPE_CHECKING:
-    from ...machine.agent import Ended
+    from ...machine.agent import Ended, Run
     from ...machine.monitor import Monitor
 
 
@@ -25,6 +25,9 @@ class Shell(Protocol):
 
     async def run(self, command: str | Sequence[str], timeout_s: float) -> Ended:
         """Run `command`; `MachineError` where there is no shell or no answer."""
+
+    def turn(self) -> AbstractAsyncContextManager[Run]:
+        """A context in which nobody else's command runs; yields what runs one there."""
 
 
 class Backend(Protocol):
@@ -81,5 +84,9 @@ class NoShell:
         self._reason = reason
 
     async def run(self, command: str | Sequence[str], timeout_s: float) -> NoReturn:
+        """Raise `MachineError`."""
+        raise MachineError(f"the machine {self._reason}")
+
+    def turn(self) -> NoReturn:
         """Raise `MachineError`."""
         raise MachineError(f"the machine {self._reason}")

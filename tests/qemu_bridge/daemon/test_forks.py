@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,6 +81,18 @@ def test_forks_of_one_moment_differ_from_it_in_nothing_but_all_that_random_numbe
                 key = slice(each.ram_offset, each.ram_offset + 32)
                 assert np.count_nonzero(one[key] != other[key]) > 16
         del rams, one, other
+
+
+@pytest.mark.guest
+def test_a_fork_whose_shell_still_runs_its_parents_command_is_told_its_name_and_the_time_after_it(machine):
+    with ThreadPoolExecutor() as pool, Client.connect(machine.name) as other:
+        begun = machine.exec("date +%s")
+        busy = pool.submit(other.exec, "sleep 4", 120.0)
+        time.sleep(0.5)  # any moment of these 4 s will do
+        with forked(machine, "late") as fork:
+            name, now = output_of(fork, "hostname; date +%s").split()
+            assert name == "late" and int(now) >= int(begun) and abs(int(now) - time.time()) < 10
+        assert busy.result().exit_status == 0
 
 
 @pytest.mark.guest
