@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
+from ..errors import UnknownMachineError
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_lines, print_table, say
+
+if TYPE_CHECKING:
+    from ..wire.records import Checkpoint
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -43,17 +48,52 @@ def restore(options: argparse.Namespace) -> None:
 
 
 def forget(options: argparse.Namespace) -> None:
-    """Remove a checkpoint of a machine."""
-    with connect(options) as client:
-        found = client.forget(options.tag)
+    """Remove a checkpoint of a machine, which may have ended."""
+    try:
+        with connect(options) as client:
+            found = client.forget(options.tag)
+    except UnknownMachineError:
+        if not _has_left(options.name):
+            raise
+        found = _remove_left(options.name, options.tag)
     if options.json:
         print_json(found)
 
 
+def _has_left(name: str) -> bool:
+    """Whether a machine `name` that has ended left checkpoints."""
+    from ..timeline.checkpoints import list_checkpoints
+    from ..wire import connection
+    from ..wire.endpoints import is_remote
+
+    return (
+        not is_remote(name) and not connection.is_path(name) and bool(list_checkpoints(connection.validate_name(name)))
+    )
+
+
+def _remove_left(name: str, tag: str) -> Checkpoint:
+    """Remove a checkpoint of a machine that has ended; `BusyNameError` where one of its name starts meanwhile."""
+    from ..timeline.checkpoints import remove_checkpoint
+    from ..wire import connection
+
+    lock = connection.acquire_lock(name)
+    try:
+        return remove_checkpoint(name, tag)
+    finally:
+        connection.release(name, lock, ())
+
+
 def list_checkpoints(options: argparse.Namespace) -> None:
-    """List the checkpoints of a machine, oldest first."""
-    with connect(options) as client:
-        found = client.checkpoints()
+    """List the checkpoints of a machine, oldest first; it may have ended."""
+    from ..timeline.checkpoints import list_checkpoints as list_left
+
+    try:
+        with connect(options) as client:
+            found = client.checkpoints()
+    except UnknownMachineError:
+        if not _has_left(options.name):
+            raise
+        found = list_left(options.name)
     if options.json:
         print_json(found)
     else:

@@ -94,7 +94,7 @@ async def _list_tools(tools: dict[str, Tool], context: Any, params: Any) -> type
                 input_schema=dict(tool.schema),
                 annotations=types.ToolAnnotations(
                     read_only_hint=tool.permission is Permission.READ,
-                    destructive_hint=tool.permission is Permission.WRITE or tool.name == "stop",
+                    destructive_hint=tool.permission is Permission.WRITE or tool.name in ("stop", "forget"),
                     open_world_hint=False,
                 ),
             )
