@@ -35,7 +35,7 @@ async def begin(machine: ServedMachine, moment: Moment) -> None:
         if moment.checksum is not None and zlib.crc32(file.read()) != moment.checksum:
             raise HostError(f"{moment.devices} is damaged, or of another moment than the RAM; start the machine cold")
         await _load(machine, f"/proc/{os.getpid()}/fd/{file.fileno()}")
-    machine.state.ready = moment.is_ready
+    machine.state.ready, machine.state.panic = moment.is_ready, moment.panic
     if moment.is_running:
         await machine.cont()
 

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import GlassBoxError, MachineError, UsageError
 from ..timeline import checkpoints
 from ..wire.records import Checkpoint, Origin, TraceState
+from .console import READY_LINE
 from .served import ServedMachine
 
 _FILE, _NODE, _TAG = "checkpoint-file", "checkpoint", "glassbox"
@@ -38,9 +39,10 @@ async def take(machine: ServedMachine, tag: str) -> Checkpoint:
             async with machine.vcpus.held() as was_running:
                 await _job(machine, "snapshot-save", tag=_TAG, vmstate=_NODE, devices=[_NODE])
                 copied = await asyncio.to_thread(checkpoints.save_ram, ram, draft / checkpoints.RAM)
+                is_ready = machine.state.ready or READY_LINE in machine.console.rest()
             paused_s = time.monotonic() - begun if was_running else 0.0
         found = Checkpoint(
-            tag, name, taken_at, round(paused_s, 6), copied, devices.stat().st_size, machine.state.ready,
+            tag, name, taken_at, round(paused_s, 6), copied, devices.stat().st_size, is_ready,
             machine.connection.qemu_pid, machine.connection.qemu_started,
         )  # fmt: skip
         checkpoints.finish(draft, found)

@@ -51,21 +51,25 @@ async def fork(machine: ServedMachine, name: str) -> Fork:
     random = await find_random(machine)
     # Named like the files of a machine, with our own process, so that they are swept if we are killed.
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{name}-{os.getpid()}.ram"
-    devices = ram.with_suffix(".devices")
+    devices, console = ram.with_suffix(".devices"), ram.with_suffix(".console")
     try:
         with waiting_daemon() as daemon:
             check_ram_space(ram.parent, config.memory)
             forked_at, begun = time.time(), time.monotonic()
             async with machine.vcpus.held() as was_running:
                 copied = await save(machine, ram, devices)
+                # What this daemon has not read yet the fork's reads; both are of one moment, as nothing is awaited between.
+                rest, ready, panic = machine.console.rest(), machine.state.ready, machine.state.panic
+            _create(console)
+            console.write_bytes(rest)
             paused_s = time.monotonic() - begun if was_running else 0.0
             found = Fork(name, machine.config.name, forked_at, round(paused_s, 6), copied, devices.stat().st_size)
-            moment = Moment(ram, devices, None, random, machine.state.ready, was_running, name)
+            moment = Moment(ram, devices, None, random, ready, was_running, name, console, panic=panic)
             request = StartRequest(config, backend.program, backend.plugin, machine.connection.no_trace, moment=moment)
             await asyncio.to_thread(hand_over, daemon, request)
             return found
     finally:
-        for path in (ram, devices):
+        for path in (ram, devices, console):
             with contextlib.suppress(PermissionError):  # another user's, who planted it
                 path.unlink(missing_ok=True)
 
@@ -94,14 +98,18 @@ async def check_state(machine: ServedMachine) -> None:
 
 async def save(machine: ServedMachine, ram: Path, devices: Path) -> int:
     """Write RAM and the state of vCPUs and devices, which no vCPU changes now, to two new files; returns the bytes of touched RAM."""
-    try:
-        # In a folder for all users: a link that one planted under this name is not followed.
-        devices.touch(mode=0o600, exist_ok=False)
-    except FileExistsError:
-        raise HostError(f"{devices} is there already, and not ours; remove it") from None
+    _create(devices)
     # Of `live` QEMU gives up its drives, and there are none.
     await machine.monitor.execute("xen-save-devices-state", {"filename": str(devices), "live": False})
     return await asyncio.to_thread(save_ram, Path(machine.connection.ram_path), ram)
+
+
+def _create(path: Path) -> None:
+    """Make the file `path`; `HostError` where there is one. In a folder for all users a link that one planted there is not followed."""
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise HostError(f"{path} is there already, and not ours; remove it") from None
 
 
 async def find_random(machine: ServedMachine) -> tuple[tuple[int, int], ...]:

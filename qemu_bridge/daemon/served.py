@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..memory.dirty import DirtyLog
     from ..memory.ram import GuestRam
     from .arming import TraceArming
+    from .console import Console
     from .events import EventPublisher
     from .vcpus import Vcpus
 
@@ -35,11 +36,13 @@ class ServedMachine:
         state: runstate and readiness.
         viewers: those that are open on it.
         worker: answers questions about RAM.
+        console: what the guest prints; set once the service runs, where the backend signals readiness.
         monitor: the QMP connection; set once the backend is connected.
         vcpus: stops and continues them, for clients and for the daemon itself; set with the monitor.
         events: what is told to all clients; set once the service runs.
     """
 
+    console: Console
     monitor: Monitor
     vcpus: Vcpus
     events: EventPublisher

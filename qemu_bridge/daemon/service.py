@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +23,6 @@ import zmq
 import zmq.asyncio
 
 from ..errors import GlassBoxError, MachineError
-from ..host.printable import printable
 from ..host.processes import give_back_memory
 from ..host.tasks import TaskSet
 from ..machine.config import NETDEV, MachineConfig
@@ -35,6 +33,7 @@ from ..wire.connection import Connection
 from ..wire.operations import Cost, Operation, Permission
 from ..wire.records import Answer
 from .backends.backend import Backend
+from .console import Console
 from .control import CLIENT, Control
 from .descriptors import LISTENERS, connection_limit
 from .doors import Door, Requester
@@ -50,16 +49,10 @@ from .vcpus import Vcpus
 
 logger = logging.getLogger(__name__)
 
-READY_LINE = b"glassbox: ready"
-_PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]{1,200})[\r\n]")
-_LONGEST_LINE = 256
-"""Bytes of the console kept for a line whose end comes later."""
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 LOG_LIMIT = 16 << 20
 """Limit of the daemon's own log in bytes, which QEMU and the plugin write to as well: it starts over when full."""
 _TIDY_PERIOD_S = 5.0
-CONSOLE_LIMIT = 64 << 20
-"""Limit of the console log in bytes: the guest decides how fast it grows, so it starts over when full."""
 
 
 class Service:
@@ -157,7 +150,8 @@ class Service:
             self._tasks.start(self._remote.run(self._serve, self._events), "other hosts")
         self._tasks.start(self._tidy(), "tidying")
         if self._machine.backend.signals_ready:
-            self._tasks.start(self._watch_console(), "console")
+            self._machine.console = console = Console(Path(self._machine.connection.console_path))
+            self._tasks.start(self._watch_console(console), "console")
 
     # --- requests ----------------------------------------------------------------------------------------
 
@@ -251,21 +245,18 @@ class Service:
             # Of replies that were read late the C library would keep the memory.
             give_back_memory()
 
-    async def _watch_console(self) -> None:
+    async def _watch_console(self, console: Console) -> None:
         # The guest's init prints one line when user space is up, after every boot; its kernel one when it gives up.
-        state, path = self._machine.state, self._machine.connection.console_path
-        tail, since = b"", time.monotonic()
-        with open(path, "rb") as console:
+        state, since = self._machine.state, time.monotonic()
+        with contextlib.closing(console):
             while True:
-                if console.tell() > CONSOLE_LIMIT:
-                    os.truncate(path, 0)
-                    console.seek(0)
-                tail = tail[-_LONGEST_LINE:] + console.read(CONSOLE_LIMIT)
-                if (found := _PANIC.search(tail)) is not None:
-                    state.panic, tail = printable(found[1].decode(errors="replace")), tail[found.end() :]
-                if READY_LINE in tail:
-                    tail = b""
+                console.read()
+                if panic := console.take_panic():
+                    state.panic = panic
+                if console.is_ready:
                     await self._keep_boot()
+                    # At once: a fork is told either.
+                    console.take_ready()
                     state.ready = True
                     await self._events.ready()
                 await state.running.wait()  # a paused guest prints nothing

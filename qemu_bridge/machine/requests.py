@@ -22,6 +22,7 @@ class RamCopy(Record, frozen=True):
 
     Attributes:
         size: of the RAM in bytes. runs: (start, end) of its parts with data, ascending; the rest was never touched.
+        panic: why the guest's kernel gave up; empty where it did not.
         checksum: CRC-32 of those parts, one after the other.
     """
 
@@ -39,7 +40,8 @@ class Moment(Record, frozen=True):
         random: (RAM offset, bytes) of the state of the guest's random numbers, which is made anew.
         is_ready, is_running: the guest's user space was up, and its vCPUs go on at once.
         hostname: what the guest is to be called; empty: as it is called already.
-        console: a file with what it printed until then; None: nothing is known of that.
+        console: a file with what it printed until then, as far as `is_ready` and `panic` do not tell it already; None: there is none.
+        panic: why the guest's kernel gave up; empty where it did not.
         checksum: CRC-32 of `devices`; None where nobody can have replaced that file.
     """
 
@@ -52,6 +54,7 @@ class Moment(Record, frozen=True):
     hostname: str = ""
     console: Path | None = None
     checksum: int | None = None
+    panic: str = ""
 
 
 class StartRequest(Record, frozen=True, tag="start"):
