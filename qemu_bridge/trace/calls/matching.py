@@ -205,11 +205,11 @@ class _Matcher:
             learn(call.process, call.name, call.result)
         if made.child is not None:
             is_thread = self._lent.drop(made.child) and not made.child.is_process
-            made.child.pid.value = call.result if call.result and call.result > 0 else None
-            if made.child.pid.value is None:
+            number = call.result if call.result and call.result > 0 else None
+            if number is None:
                 self._children.drop(made.child)
-            elif is_thread:
-                made.child.pid.value = call.process.pid.value
+            if not made.child.pid.is_own:
+                made.child.pid.value = call.process.pid.value if is_thread else number
         self._starting.drop(made)
         return call
 

@@ -20,6 +20,8 @@ class Pid:
     """The number of a process; a child runs before its parent hears it."""
 
     value: int | None = None
+    is_own: bool = False
+    """The process said it itself: of two children made at one place either may begin first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,14 @@ class Processes:
         """`known` at the beginning: root, pid and name. `name` gives ``PID NAME`` of a root that is not among them, or nothing."""
         self._name = name
         self._ended: set[int] = set()
-        self._of_root = {root: Running(Pid(pid), text) for root, pid, text in known}
+        self._of_root = {root: Running(Pid(pid, True), text) for root, pid, text in known}
 
     def at(self, root: int) -> Running:
         """Who runs under `root` now."""
         found = self._of_root.get(root)
         if found is None:
             pid, _, text = self._name(root).partition(" ")
-            found = self._of_root[root] = Running(Pid(int(pid) if pid.isdecimal() else None), text)
+            found = self._of_root[root] = Running(Pid(int(pid), True) if pid.isdecimal() else Pid(), text)
         return found
 
     def begin(self, root: int, name: str, pid: Pid) -> None:
@@ -77,4 +79,6 @@ class Processes:
 def learn(running: Running, call: str, result: int) -> None:
     """A call of `running` returned `result`, which may be its number."""
     if call in _OWN_NUMBER and result > 0:
-        running.pid.value = running.pid.value or result
+        pid = running.pid
+        if not pid.is_own:
+            pid.value, pid.is_own = result, True

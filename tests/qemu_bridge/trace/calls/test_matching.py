@@ -180,6 +180,16 @@ def test_a_child_of_posix_spawn_has_its_own_number(tmp_path):
     ]
 
 
+def test_two_children_that_begin_in_the_other_order_have_the_numbers_that_they_say(tmp_path):
+    found = calls_of(
+        tmp_path,
+        *(call(57, at=1), returns(120, at=2), call(57, at=3), returns(121, at=4)),
+        *(load(0xA000), iret(0, at=5), call(218, at=6), returns(121, at=7), call(3, 5, at=8), returns(0, at=9)),
+        *(load(0xC000), iret(0, at=10), call(218, at=11), returns(120, at=12), call(3, 5, at=13), returns(0, at=14)),
+    )
+    assert [str(each.process) for each in found[2:]] == ["121 ?", "121 ?", "120 ?", "120 ?"]
+
+
 def test_a_thread_that_clone3_made_is_of_its_process(tmp_path):
     found = calls_of(
         tmp_path,
