@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import Verbs, add_json, add_verb, print_json, print_lines, print_table, say
-from .trace_names import add_names, names_from
+from .trace_names import add_names, add_process, names_from
 
 if TYPE_CHECKING:
     from ..trace.calls.system_call import SystemCall
@@ -21,11 +21,7 @@ def add_verbs(actions: Verbs) -> None:
     """Add ``syscalls`` to the actions of ``trace``."""
     parser = add_verb(actions, "syscalls", syscalls, "glassbox trace syscalls demo.gbt --name openat,execve")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--pid", type=int, metavar="N", help="only of this process")
-    which.add_argument(
-        "--root", type=lambda text: int(text, 0), metavar="ADDR", help="only under this page-table root (CR3)"
-    )
+    add_process(parser, "only this process")
     parser.add_argument("--name", metavar="NAME,…", help="only these calls")
     parser.add_argument("--failed", action="store_true", help="only calls that returned an error")
     parser.add_argument("-c", "--count", action="store_true", help="a table with a row for each call, by total time")

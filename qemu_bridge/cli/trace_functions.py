@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EXIT_FAILED, UsageError
 from .options import Verbs, add_json, add_verb, print_json, print_lines, print_table, say
-from .trace_names import add_names, names_from
+from .trace_names import add_names, add_process, names_from
 
 if TYPE_CHECKING:
     from ..trace.analysis.functions import Edge, FunctionRow, Functions
@@ -31,9 +31,7 @@ def add_verbs(actions: Verbs) -> None:
     )
     parser.add_argument("--of", metavar="NAME", help="this function's callers and callees")
     parser.add_argument("--by-process", action="store_true", help="a row for each process that executed a function")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--pid", type=int, metavar="N", help="only this process; needs --symbols MACHINE")
-    which.add_argument("--root", type=lambda text: int(text, 0), metavar="ADDR", help="only this page-table root (CR3)")
+    add_process(parser)
     add_names(parser)
     add_json(parser)
 

@@ -19,6 +19,13 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_process(parser: argparse.ArgumentParser, pid_help: str = "only this process; needs --symbols MACHINE") -> None:
+    """The flags that choose a process."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--pid", type=int, metavar="N", help=pid_help)
+    which.add_argument("--root", type=lambda text: int(text, 0), metavar="ADDR", help="only this page-table root (CR3)")
+
+
 def names_from(source: str | None, trace: Path | None = None) -> Naming:
     """The names that `source` knows: a machine's kernel and processes, or a symbol file's. None: those in the file `trace`.
 

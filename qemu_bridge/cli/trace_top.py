@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..trace.export import FORMATS
 from .options import Verbs, add_json, add_verb, end_tidily, format_table, print_json, print_lines, say
-from .trace_names import add_names, names_from
+from .trace_names import add_names, add_process, names_from
 
 if TYPE_CHECKING:
     from ..wire.trace_records import TopBlock, TopPath, TopResult
@@ -47,13 +47,6 @@ def add_verbs(actions: Verbs) -> None:
     parser.add_argument("--format", required=True, choices=FORMATS, help="format of the output: see docs/trace.md")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUTPUT", help="a new file or folder")
     add_names(parser)
-
-
-def add_process(parser: argparse.ArgumentParser) -> None:
-    """The flags that choose a process."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--pid", type=int, metavar="N", help="only this process; needs --symbols MACHINE")
-    which.add_argument("--root", type=lambda text: int(text, 0), metavar="ADDR", help="only this page-table root (CR3)")
 
 
 def top(options: argparse.Namespace) -> None:

@@ -22,7 +22,6 @@ class RamCopy(Record, frozen=True):
 
     Attributes:
         size: of the RAM in bytes. runs: (start, end) of its parts with data, ascending; the rest was never touched.
-        panic: why the guest's kernel gave up; empty where it did not.
         checksum: CRC-32 of those parts, one after the other.
     """
 

@@ -99,7 +99,8 @@ def finish(draft: Path, found: Checkpoint) -> None:
     draft.rename(draft.parent / found.tag)
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """An opener of files that nobody else may read."""
     return os.open(path, flags, 0o600)
 
 
@@ -113,7 +114,7 @@ def _reported(copy: Path) -> Iterator[None]:
 
 def save_ram(ram: Path, copy: Path) -> int:
     """Copy the touched pages of the file `ram` to the new file `copy`; returns their bytes. `HostError` if they do not fit."""
-    with _reported(copy), open(ram, "rb") as source, open(copy, "xb", opener=_private) as target:
+    with _reported(copy), open(ram, "rb") as source, open(copy, "xb", opener=private) as target:
         size = os.fstat(source.fileno()).st_size
         runs = list(iter_data(source.fileno(), 0, size))
         needed = sum(end - start for start, end in runs)

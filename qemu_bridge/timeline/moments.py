@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import HostError
 from ..machine.requests import Moment, RamCopy
 from ..memory.sparse import iter_data
-from .checkpoints import PIECE
+from .checkpoints import PIECE, private
 
 
 def place_ram(moment: Moment, ram: Path) -> None:
@@ -45,7 +45,7 @@ def describe_copy(path: Path) -> RamCopy:
 
 def _copy(path: Path, copy: RamCopy, ram: Path) -> None:
     checksum = 0
-    with open(path, "rb") as source, open(ram, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as target:
+    with open(path, "rb") as source, open(ram, "xb", opener=private) as target:
         target.truncate(copy.size)
         for at, piece in _iter_pieces(source.fileno(), copy.runs):
             checksum = zlib.crc32(piece, checksum)

@@ -420,6 +420,7 @@ class Finding(Record, frozen=True):
     """Something in a guest that hides, or is not as the kernel made it.
 
     Attributes:
+        kind: which comparison found it.
         subject: whom or what it is about.
         verdict: what it means, a sentence.
         evidence: what was read, a line each.
@@ -565,7 +566,8 @@ class Checkpoint(Record, frozen=True):
 
     Attributes:
         tag, name: of the checkpoint, and of the machine.
-        taken_at: seconds since 1970. paused_s: how long the guest stood still for it; 0 if it was paused already.
+        taken_at: seconds since 1970.
+        paused_s: how long the guest stood still for it; 0 if it was paused already.
         ram_bytes, device_bytes: of the touched RAM, and of the state of vCPUs and devices.
         ready: the guest's user space was up.
         qemu_pid, qemu_started: the QEMU that it is of, by pid and start in clock ticks.
@@ -587,7 +589,8 @@ class Fork(Record, frozen=True):
 
     Attributes:
         name, parent: of the new machine, and of the one that it was forked from.
-        forked_at: seconds since 1970. paused_s: how long the parent stood still for it; 0 if it was paused already.
+        forked_at: seconds since 1970.
+        paused_s: how long the parent stood still for it; 0 if it was paused already.
         ram_bytes, device_bytes: of the touched RAM that was copied, and of the state of vCPUs and devices.
     """
 

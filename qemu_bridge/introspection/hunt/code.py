@@ -41,6 +41,11 @@ class KernelCode:
             (section for section in context.kernel.sections() if section.name == "text"), None
         )
 
+    @classmethod
+    def of(cls, context: OverlayContext) -> KernelCode:
+        """That of `context`, one until it forgets: several looks need it."""
+        return context.kept(cls, lambda: cls(context))
+
     @cached_property
     def read(self) -> KernelColumns:
         """A reader of many fields at once."""

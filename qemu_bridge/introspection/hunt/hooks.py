@@ -11,6 +11,7 @@ code begins (``execmem_info``), where the first module may be.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,12 +42,19 @@ _U64 = (1 << 64) - 1
 
 def read_hooks(context: OverlayContext, budget: Budget) -> Iterator[Finding]:
     """Yield functions that begin with a jump out of the image, and constants that lead out of it."""
-    code = KernelCode(context)
+    code = KernelCode.of(context)
     if code.text is None:
         budget.skip("the kernel's own code was not checked: its symbols do not say where it is")
         return
-    yield from _functions(context, code, budget)
-    yield from _constants(context, code, budget)
+    yield from _first(_functions(context, code, budget), "functions begin with a jump out of the kernel", budget)
+    yield from _first(_constants(context, code, budget), "constants lead out of the kernel", budget)
+
+
+def _first(findings: Iterator[Finding], what: str, budget: Budget) -> Iterator[Finding]:
+    """Yield as many as somebody reads, and note if there are more."""
+    yield from itertools.islice(findings, _MOST)
+    if next(findings, None) is not None:
+        budget.skip(f"more than {_MOST} {what}; these are the first")
 
 
 def far_target(code: bytes, address: int) -> tuple[int, bool] | None:
@@ -83,7 +91,6 @@ def _functions(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
     functions = np.unique(table.addresses[np.isin(letters, _FUNCTIONS) & inside] - np.uint64(start)).astype(np.int64)
     first = functions + 4 * np.any([_begins(text, functions, landing) for landing in _LANDING], axis=0)
     traced = _begins(text, first, _NOP5) | (text[first] == _CALL)
-    found = 0
     for place in np.unique(
         np.concatenate([_leaving(text, first), _leaving(text, first[traced] + len(_NOP5))])
     ).tolist():
@@ -100,10 +107,6 @@ def _functions(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
             or (name.startswith(_STATIC_CALL) and code.is_module(leads_to))
         ):
             continue
-        found += 1
-        if found > _MOST:
-            budget.skip(f"more than {_MOST} functions begin with a jump out of the kernel; these are the first")
-            return
         yield Finding(
             FindingKind.FUNCTION_HOOK,
             name,
@@ -149,7 +152,6 @@ def _constants(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
     leads_out = np.zeros(len(words), np.bool_)
     for start, end in (*code.modules, *code.outside()):
         leads_out |= (words >= np.uint64(start)) & (words < np.uint64(end))
-    found = 0
     for row in np.flatnonzero(leads_out).tolist():
         place, target = section.start + 8 * row, int(words[row])
         symbol = context.symbols.at(place)
@@ -157,10 +159,6 @@ def _constants(context: OverlayContext, code: KernelCode, budget: Budget) -> Ite
             continue  # `tables` says more of it
         if symbol is not None and _is_execmem_range(context, symbol):
             continue
-        found += 1
-        if found > _MOST:
-            budget.skip(f"more than {_MOST} constants lead out of the kernel; these are the first")
-            return
         yield Finding(
             FindingKind.CONSTANT_HOOK,
             symbol.name if symbol else f"{place:#x}",

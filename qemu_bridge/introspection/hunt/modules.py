@@ -40,7 +40,7 @@ def read_hidden_modules(context: OverlayContext, budget: Budget) -> Iterator[Fin
     if not space.has("module", "mkobj.mod") or not space.address_of("modules"):
         budget.skip("modules were not compared: this kernel has no list of them")
         return
-    code = KernelCode(context)
+    code = KernelCode.of(context)
     budget.spend(1, code.mappings.virtual.nbytes)  # rows of a column, not things looked at one by one
     if not code.mappings.complete:
         budget.skip("not all of what the kernel maps was searched: there is too much")

@@ -26,6 +26,13 @@ from .tasks import live_leaders
 
 _KERNEL_MADE = ("[vdso]", "[vsyscall]", "[uprobes]")
 """Areas of code that the kernel puts into processes (``arch/x86/entry/vdso``, ``kernel/events/uprobes.c``)."""
+_VERDICTS = {
+    FindingKind.MEMORY_CODE: "It executes a file that exists in memory alone: no disk ever held it.",
+    FindingKind.REMOVED_CODE: "It executes a file that was removed; an upgrade does so too, as does who leaves no trace.",
+    FindingKind.ANONYMOUS_CODE: "It may execute memory that comes from no file: injected code, or what a compiler made while it ran.",
+    FindingKind.WRITABLE_CODE: "It may write to code of a file and execute it: the code need not be the file's any more.",
+}
+"""Of code that a process may execute, in the order of `_odd_code`."""
 _MEMFD = "/memfd:"
 _PRELOADS = (b"LD_PRELOAD=", b"LD_AUDIT=")
 _MAX_ENVIRONMENT = 128 << 10
@@ -58,22 +65,9 @@ def _odd_code(task: Object, mappings: list[MemoryMapping], tables: PageTables) -
     removed = [area for area in runs if area.path.endswith(DELETED) and area not in in_memory]
     anonymous = [area for area in runs if not area.inode]
     writable = [area for area in runs if "w" in area.permissions and area not in anonymous]
-    yield from _code(
-        FindingKind.MEMORY_CODE, task, in_memory, tables,
-        "It executes a file that exists in memory alone: no disk ever held it.",
-    )  # fmt: skip
-    yield from _code(
-        FindingKind.REMOVED_CODE, task, removed, tables,
-        "It executes a file that was removed; an upgrade does so too, as does who leaves no trace.",
-    )  # fmt: skip
-    yield from _code(
-        FindingKind.ANONYMOUS_CODE, task, anonymous, tables,
-        "It may execute memory that comes from no file: injected code, or what a compiler made while it ran.",
-    )  # fmt: skip
-    yield from _code(
-        FindingKind.WRITABLE_CODE, task, writable, tables,
-        "It may write to code of a file and execute it: the code need not be the file's any more.",
-    )  # fmt: skip
+    found = (in_memory, removed, anonymous, writable)
+    for (kind, verdict), areas in zip(_VERDICTS.items(), found, strict=True):
+        yield from _code(kind, task, areas, tables, verdict)
 
 
 def _code(

@@ -33,7 +33,7 @@ _PRESENT = 0x80
 
 def read_tables(context: OverlayContext, budget: Budget) -> Iterator[Finding]:
     """Yield the entries that lead elsewhere."""
-    code = KernelCode(context)
+    code = KernelCode.of(context)
     yield from _system_calls(context, code, budget)
     yield from _interrupt_gates(context, code, budget)
 

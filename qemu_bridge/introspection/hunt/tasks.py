@@ -55,7 +55,7 @@ class _Views:
 
 def read_hidden_tasks(context: OverlayContext, budget: Budget) -> Iterator[Finding]:
     """Yield each task that is missing where every task should be."""
-    space, views = context.objects, _read_views(context, budget)
+    space, views = context.objects, _views(context, budget)
     for address in views.everywhere():
         budget.spend()
         try:
@@ -69,12 +69,17 @@ def read_hidden_tasks(context: OverlayContext, budget: Budget) -> Iterator[Findi
 
 def live_leaders(context: OverlayContext, budget: Budget) -> Iterator[Object]:
     """Yield the first thread of every process that has not ended, found in any way: of those that hide too."""
-    for address in _read_views(context, budget).everywhere():
+    for address in _views(context, budget).everywhere():
         budget.spend()
         task = context.objects.at("task_struct", address)
         with suppress(AddressError):
             if task["pid"] == task["tgid"] and _is_alive(task):
                 yield task
+
+
+def _views(context: OverlayContext, budget: Budget) -> _Views:
+    """Those of `context`, read once until it forgets."""
+    return context.kept(_Views, lambda: _read_views(context, budget))
 
 
 def _read_views(context: OverlayContext, budget: Budget) -> _Views:

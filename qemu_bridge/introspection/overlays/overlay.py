@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
 
 from ...errors import GlassBoxError
 from ...kernel.budget import Budget
@@ -57,13 +57,21 @@ class OverlayContext:
         self.trace_path = trace_path
         self.objects = KernelObjects(ram, kernel)
         self._modules = ModuleReader(self.objects)
+        self._kept: dict[type, object] = {}
 
     def forget(self) -> None:
         """Drop all cached reads: later ones see the guest's current memory."""
         self.objects.forget()
+        self._kept.clear()
         vars(self).pop("symbols", None)
         if (volatility := vars(self).get("volatility")) is not None:
             volatility.forget()
+
+    def kept(self, kind: type[Result], read: Callable[[], Result]) -> Result:
+        """What `read` gives, of a `kind` of its own; it is called once until `forget`."""
+        if kind not in self._kept:
+            self._kept[kind] = read()
+        return cast(Result, self._kept[kind])
 
     @cached_property
     def symbols(self) -> GuestSymbols:

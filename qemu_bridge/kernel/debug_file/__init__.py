@@ -8,9 +8,10 @@ local variables.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from ...host.plain_file import output_file
 from ..modules import GuestSymbols
@@ -21,7 +22,7 @@ from ..symbols.isf import SYMBOL_TYPES
 from ..symbols.kallsyms import KallsymsTable
 from .elf import FUNCTION, OBJECT, ElfSymbol, Region, elf_file
 from .frames import frame_section
-from .types import type_sections
+from .types import cleaned, type_sections
 
 __all__ = ["write_debug_file"]
 
@@ -65,29 +66,18 @@ def _variables(space: KernelObjects) -> Iterator[tuple[str, str | int]]:
 
 def _named(table: KallsymsTable, left_out: range, parts: tuple[tuple[int, int], ...]) -> Iterator[ElfSymbol]:
     """The symbols of a table, ascending; each ends where the next one begins, or with its part. Per-CPU ones are no addresses."""
-    addresses = table.addresses.tolist()
     ends = [base + size for base, size in parts]
-    later = _next_different(addresses)
-    for address, after, entry in zip(addresses, later, table.entries(), strict=True):
+    # Several symbols of one address end alike.
+    following = np.searchsorted(table.addresses, table.addresses, side="right")
+    later = np.append(table.addresses, np.uint64(_U64))[following]
+    for address, after, entry in zip(table.addresses.tolist(), later.tolist(), table.entries(), strict=True):
         if address in left_out or not address >> 63:
             continue
         end = min([after, *(each for each in ends if each > address)], default=address)
         size = end - address if 0 < end - address < _MOST_SIZE else 0
         kind = FUNCTION if entry[0] in "tTwW" else OBJECT
-        name = entry[1:].encode("latin-1", "replace").translate(_TO_SHOW)
+        name = cleaned(entry[1:].encode("latin-1", "replace"))
         yield ElfSymbol(name, address, size, kind, entry[0].isupper())
-
-
-_TO_SHOW = bytes(byte if 0x20 <= byte < 0x7F else ord("?") for byte in range(256))
-
-
-def _next_different(addresses: list[int]) -> list[int]:
-    """Of each address the next higher one in the list; the last one's is itself."""
-    found, after = [], 0
-    for address, following in zip(reversed(addresses), itertools.chain([_U64], reversed(addresses)), strict=False):
-        after = following if following != address else after
-        found.append(after)
-    return found[::-1]
 
 
 def _regions(symbols: GuestSymbols) -> Iterator[Region]:
@@ -95,5 +85,5 @@ def _regions(symbols: GuestSymbols) -> Iterator[Region]:
         yield Region(f".{section.name}", section.start, section.end - section.start, section.name in _CODE)
     for module in symbols.modules:
         for number, (base, size) in enumerate(module.parts):
-            name = module.name.encode("latin-1", "replace").translate(_TO_SHOW).decode()
+            name = cleaned(module.name.encode("latin-1", "replace")).decode()
             yield Region(f".{name}.{number}", base, size, number == 0)

@@ -43,8 +43,7 @@ def frame_section(tables: OrcTables) -> bytes:
     rules: dict[bytes, tuple[OrcEntry, bytes]] = {}
     for number, table in enumerate(tables.tables):
         # The image's table goes on behind its text, with the code that runs once at boot; where a module's was, another one's may be.
-        for entry in _entries(tables, table, table.end if number else _U64, rules):
-            start, end, is_interrupted, code = entry
+        for start, end, is_interrupted, code in _entries(tables, table, table.end if number else _U64, rules):
             place = places[_INTERRUPTED if is_interrupted else _CALLS]
             section += _record(struct.pack("<IQQB", place, start, end - start, 0) + code)
     return bytes(section)

@@ -20,7 +20,7 @@ from ..symbols.btf import MAX_DEPTH, Btf
 from ..symbols.btf_format import Kind
 from .leb128 import sleb, uleb
 
-_TO_SHOW = bytes(byte if byte == 0 or 0x20 <= byte < 0x7F else ord("?") for byte in range(256))
+_SHOWN = bytes(byte if byte == 0 or 0x20 <= byte < 0x7F else ord("?") for byte in range(256))
 _PRODUCER, _UNIT = b"glassbox, from the kernel's BTF", b"vmlinux"
 _C99, _VERSION, _ADDRESS_BYTES = 0x0C, 4, 8
 _BTF_SIGNED, _BTF_CHAR, _BTF_BOOL = 1, 2, 4
@@ -176,6 +176,11 @@ _variable = _Shape(_Tag.VARIABLE, _NAME, _TYPE, (_Is.EXTERNAL, _Form.FLAG_PRESEN
 _END = b"\0"
 
 
+def cleaned(names: bytes) -> bytes:
+    """Names of the guest's, which end in zeros, without what means something to a terminal."""
+    return names.translate(_SHOWN)
+
+
 @dataclass(frozen=True)
 class TypeSections:
     """``.debug_info``, ``.debug_abbrev`` and ``.debug_str``."""
@@ -201,7 +206,7 @@ class _Writer:
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
-        self._strings = bytearray(btf.strings.translate(_TO_SHOW))
+        self._strings = bytearray(cleaned(btf.strings))
         if not self._strings or self._strings[-1]:
             self._strings.append(0)
         self._names = np.where(btf.words[btf.starts] < len(btf.strings), btf.words[btf.starts], 0).tolist()
@@ -294,7 +299,7 @@ class _Writer:
     def _string(self, text: bytes) -> int:
         """Where a string is that BTF does not have."""
         place = len(self._strings)
-        self._strings += text.translate(_TO_SHOW) + _END
+        self._strings += cleaned(text) + _END
         return place
 
     def _reference(self, type_id: int) -> tuple[int, ...]:
